@@ -82,3 +82,8 @@ func Sign(password, salt, date string) (string, error) {
 	}
 	return SignHash(h, date), nil
 }
+
+// BcryptSalt formats 16 random bytes as a salt.
+func BcryptSalt(cost int, raw []byte) string {
+	return fmt.Sprintf("$2a$%02d$%s", cost, bcryptEncoding.EncodeToString(raw[:16]))
+}
