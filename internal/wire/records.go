@@ -42,35 +42,35 @@ func (n *Int) UnmarshalJSON(b []byte) error {
 // FileRecord is one version of a file as SCM prints it, field order included
 // (part 2 section 2.3). Pointers are the fields that may be null.
 type FileRecord struct {
-	ID              string            `json:"id"`
-	Name            string            `json:"name"`
-	DirectoryID     string            `json:"directory_id"`
-	BatchID         string            `json:"batch_id"`
-	MajorVersion    Int               `json:"major_version"`
-	MinorVersion    Int               `json:"minor_version"`
-	Type            Int               `json:"type"`
-	ClassID         *string           `json:"class_id"`
-	ClassProperties map[string]any    `json:"class_properties"`
-	User            string            `json:"user"`
-	UpdateUser      string            `json:"update_user"`
-	CreateTime      Int               `json:"create_time"` // ms
-	UpdateTime      Int               `json:"update_time"` // ms
-	CreateMonth     string            `json:"create_month"`
-	DataCreateTime  Int               `json:"data_create_time"` // ms
-	DataType        Int               `json:"data_type"`
-	Size            Int               `json:"size"`
-	DataID          string            `json:"data_id"`
-	SiteList        []SiteLocation    `json:"site_list"`
-	Title           *string           `json:"title"`
-	Author          *string           `json:"author"`
-	MimeType        string            `json:"mime_type"`
-	MD5             *string           `json:"md5"` // base64
-	ETag            *string           `json:"etag"`
-	CustomMetadata  map[string]string `json:"custom_metadata"`
-	DeleteMarker    bool              `json:"delete_marker"`
-	Status          Int               `json:"status"`
-	Tags            []string          `json:"tags"`
-	CustomTag       map[string]string `json:"custom_tag"`
+	ID              string         `json:"id"`
+	Name            string         `json:"name"`
+	DirectoryID     string         `json:"directory_id"`
+	BatchID         string         `json:"batch_id"`
+	MajorVersion    Int            `json:"major_version"`
+	MinorVersion    Int            `json:"minor_version"`
+	Type            Int            `json:"type"`
+	ClassID         *string        `json:"class_id"`
+	ClassProperties map[string]any `json:"class_properties"`
+	User            string         `json:"user"`
+	UpdateUser      string         `json:"update_user"`
+	CreateTime      Int            `json:"create_time"` // ms
+	UpdateTime      Int            `json:"update_time"` // ms
+	CreateMonth     string         `json:"create_month"`
+	DataCreateTime  Int            `json:"data_create_time"` // ms
+	DataType        Int            `json:"data_type"`
+	Size            Int            `json:"size"`
+	DataID          string         `json:"data_id"`
+	SiteList        []SiteLocation `json:"site_list"`
+	Title           *string        `json:"title"`
+	Author          *string        `json:"author"`
+	MimeType        string         `json:"mime_type"`
+	MD5             *string        `json:"md5"` // base64
+	ETag            *string        `json:"etag"`
+	CustomMetadata  StringMap      `json:"custom_metadata"`
+	DeleteMarker    bool           `json:"delete_marker"`
+	Status          Int            `json:"status"`
+	Tags            []string       `json:"tags"`
+	CustomTag       StringMap      `json:"custom_tag"`
 }
 
 // SiteLocation is one element of a file's site_list.
@@ -139,4 +139,24 @@ type ErrorRecord struct {
 type SaltRecord struct {
 	Salt string `json:"Salt"`
 	Date string `json:"Date"`
+}
+
+// StringMap is an object of strings. Values of other types are left out: other
+// clients may store any JSON, and one odd value must not hide a file.
+type StringMap map[string]string
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *StringMap) UnmarshalJSON(b []byte) error {
+	var raw map[string]json.RawMessage
+	if err := json.Unmarshal(b, &raw); err != nil {
+		return err
+	}
+	*m = StringMap{}
+	for k, v := range raw {
+		var s string
+		if json.Unmarshal(v, &s) == nil && string(v) != "null" {
+			(*m)[k] = s
+		}
+	}
+	return nil
 }

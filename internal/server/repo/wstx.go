@@ -65,9 +65,9 @@ func (w *wsTx) needDirs() error {
 
 // Counters: current files, all versions, directories (the root included).
 const (
-	countFiles    = "files"
-	countVersions = "versions"
-	countDirs     = "directories"
+	countFiles    = "count.files"
+	countVersions = "count.versions"
+	countDirs     = "count.directories"
 )
 
 func (w *wsTx) count(name string) int64 {

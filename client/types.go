@@ -1,0 +1,148 @@
+// Package client is SCM's REST API as Go values.
+//
+// A [Client] is one login at one gateway, shared by all callers; a [Store] is a
+// handle on one workspace. Everything is safe for concurrent use. Identities are
+// ids, never paths.
+//
+// Idempotent calls are retried within Options.RetryTimeout. Calls that change
+// something are sent once; when their answer is lost the error has kind
+// [Uncertain] and the caller asks the store what happened (part 2 section 7.4).
+//
+// Locks: Client.login is a single flight around the network; Client.mu guards
+// the token and is never held across a call.
+package client
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/sequoiacm/scmfs/internal/wire"
+)
+
+// FileID names a file for its life.
+type FileID string
+
+// DirID names a directory for its life.
+type DirID string
+
+// DataID names bytes that never change: every new content has a new one.
+type DataID string
+
+// RootDir is the root directory of every workspace.
+const RootDir DirID = wire.RootDirID
+
+// Version numbers a content of a file. The zero value means "the current one".
+type Version struct{ Major, Minor int }
+
+// IsZero reports whether v means the current version.
+func (v Version) IsZero() bool { return v == Version{} }
+
+func (v Version) String() string { return fmt.Sprintf("%d.%d", v.Major, v.Minor) }
+
+// Next is the version that a content update of v makes.
+func (v Version) Next() Version { return Version{Major: v.Major + 1} }
+
+// ParseVersion reads "2.0".
+func ParseVersion(s string) (Version, error) {
+	a, b, ok := strings.Cut(s, ".")
+	major, err1 := strconv.Atoi(a)
+	minor, err2 := strconv.Atoi(b)
+	if !ok || err1 != nil || err2 != nil || major < 1 || minor < 0 {
+		return Version{}, fmt.Errorf("version %q: want MAJOR.MINOR", s)
+	}
+	return Version{major, minor}, nil
+}
+
+// Content names bytes that never change. Data is their identity: a version
+// number can come back with other bytes after versions were deleted.
+type Content struct {
+	File    FileID
+	Version Version
+	Data    DataID
+	Size    int64
+}
+
+// File is one version of a file.
+type File struct {
+	ID                                     FileID
+	Name                                   string
+	Dir                                    DirID
+	Version                                Version
+	Size                                   int64
+	Data                                   DataID
+	User, UpdateUser                       string
+	CreateTime, UpdateTime, DataCreateTime time.Time
+	MimeType, Title, Author, ClassID       string
+	MD5                                    string // base64, empty unless computed
+	Tags                                   []string
+	CustomTags, Metadata                   map[string]string
+}
+
+// Content names the bytes of this version.
+func (f File) Content() Content {
+	return Content{File: f.ID, Version: f.Version, Data: f.Data, Size: f.Size}
+}
+
+// ModTime is the best guess of when the file last changed: update_time falls
+// back to create_time after a content update (part 2 section 2.4).
+func (f File) ModTime() time.Time {
+	if f.DataCreateTime.After(f.UpdateTime) {
+		return f.DataCreateTime
+	}
+	return f.UpdateTime
+}
+
+// Directory is a directory record.
+type Directory struct {
+	ID                     DirID
+	Name                   string
+	Parent                 DirID
+	User, UpdateUser       string
+	CreateTime, UpdateTime time.Time
+	TreeVersion            int64 // of the root only: counts renames, moves and removals in the workspace
+}
+
+// Workspace is a workspace record.
+type Workspace struct {
+	ID                     int
+	Name, Description      string
+	CreateUser             string
+	CreateTime, UpdateTime time.Time
+	Directories            bool // false: a flat workspace
+}
+
+// BreakpointFile is a resumable upload buffer (part 2 section 5).
+type BreakpointFile struct {
+	Name, Site             string
+	ChecksumType           wire.ChecksumType
+	Checksum               uint32 // of bytes [0, Size)
+	Data                   DataID
+	Completed              bool
+	Size                   int64 // upload_size: the only valid next offset
+	CreateUser, UploadUser string
+	CreateTime, UploadTime time.Time
+	NeedMD5                bool
+	MD5                    string // base64
+}
+
+// NewFile describes a file to create. ID may be chosen by the caller, see
+// [NewFileID]: a lost answer is then settled by asking for that id.
+type NewFile struct {
+	ID                      FileID
+	Name                    string
+	Dir                     DirID
+	MimeType, Title, Author string
+	Tags                    []string
+	CustomTags, Metadata    map[string]string
+	CreateTime              time.Time
+	Overwrite, NeedMD5      bool
+}
+
+// BreakpointOptions describes a breakpoint file to create.
+type BreakpointOptions struct {
+	ChecksumType wire.ChecksumType // "" = NONE
+	NeedMD5      bool
+	CreateTime   time.Time // zero: now
+}
