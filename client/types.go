@@ -146,3 +146,13 @@ type BreakpointOptions struct {
 	NeedMD5      bool
 	CreateTime   time.Time // zero: now
 }
+
+// ChecksumType is how the server computes a breakpoint file's running checksum.
+type ChecksumType = wire.ChecksumType
+
+// The checksum types.
+const (
+	ChecksumNone    = wire.ChecksumNone
+	ChecksumCRC32   = wire.ChecksumCRC32
+	ChecksumAdler32 = wire.ChecksumAdler32
+)

@@ -2,6 +2,7 @@ package repo
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	bolt "go.etcd.io/bbolt"
@@ -10,7 +11,7 @@ import (
 // commitQueue is group commit: transactions that arrive while one is being
 // synced share the next sync. There is no delay and no goroutine: the first
 // waiter commits for all who queued behind it. bbolt's own Batch was rejected,
-// it either delays a lone writer or runs failed functions twice.
+// it delays a lone writer.
 type commitQueue struct {
 	db *bolt.DB
 	mu struct {
@@ -30,7 +31,9 @@ type commit struct {
 const maxGroup = 256
 
 // run executes fn in a durable transaction. fn may return an [*Error] only
-// before it has changed anything; any other error fails the whole group.
+// before it has changed anything: the group it is in is committed all the same.
+// With any other error it runs again, alone, if others were in its group, so it
+// must be repeatable.
 func (q *commitQueue) run(fn func(*bolt.Tx) error) error {
 	c := &commit{fn: fn, done: make(chan bool, 1)}
 	q.mu.Lock()
@@ -55,18 +58,11 @@ func (q *commitQueue) lead() {
 	group := q.mu.pending[:n:n]
 	q.mu.pending = q.mu.pending[n:]
 	q.mu.Unlock()
-	err := q.db.Update(func(tx *bolt.Tx) error {
-		for _, c := range group {
-			c.err = c.fn(tx)
-			if _, refused := errors.AsType[*Error](c.err); c.err != nil && !refused {
-				return c.err
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		for _, c := range group {
-			c.err = err
+	if q.commit(group) != nil && n > 1 {
+		// One of them failed for a reason that is not a refusal: it must not
+		// take the others with it.
+		for i := range group {
+			_ = q.commit(group[i : i+1])
 		}
 	}
 	q.mu.Lock()
@@ -84,4 +80,34 @@ func (q *commitQueue) lead() {
 	if next != nil {
 		next.done <- true
 	}
+}
+
+// commit runs a group in one transaction and sets everybody's error.
+func (q *commitQueue) commit(group []*commit) error {
+	err := q.db.Update(func(tx *bolt.Tx) error {
+		for _, c := range group {
+			c.err = guarded(c.fn, tx)
+			if _, refused := errors.AsType[*Error](c.err); c.err != nil && !refused {
+				return c.err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		for _, c := range group {
+			c.err = err
+		}
+	}
+	return err
+}
+
+// guarded turns a panic into an error: unwinding the leader would leave
+// everybody behind it waiting for ever.
+func guarded(fn func(*bolt.Tx) error, tx *bolt.Tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("transaction panicked: %v", p)
+		}
+	}()
+	return fn(tx)
 }

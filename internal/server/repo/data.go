@@ -3,55 +3,75 @@ package repo
 import (
 	"crypto/md5"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"hash"
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
-
-	bolt "go.etcd.io/bbolt"
 
 	"github.com/sequoiacm/scmfs/internal/disk"
 	"github.com/sequoiacm/scmfs/internal/wire"
 )
 
-// The first byte of a value in bucketData tells where the content is.
-const (
-	dataInFile byte = 'f'
-	dataInline byte = 'i'
-)
-
 // inlineMax is the longest content kept in the database. A small create then
-// costs one sync, shared by all that commit at the same moment; larger values
+// costs one commit, shared by all that commit at the same moment; larger values
 // would make the database grow faster than it can reuse pages.
 const inlineMax = 16 << 10
 
-// copyBuffers hold one piece of a body on its way to disk.
-var copyBuffers = sync.Pool{New: func() any { b := make([]byte, 1<<20); return &b }}
+// inlineMark stands in front of content in the database, so that empty content
+// is not an empty value.
+const inlineMark = 'i'
+
+// copySize is the piece in which a body goes to disk.
+const copySize = 256 << 10
+
+// Buffers are pooled apart by use: most bodies fit the small one, and memory
+// grows with the number of large uploads only.
+var (
+	smallBuffers = sync.Pool{New: func() any { b := make([]byte, inlineMax+1); return &b }}
+	copyBuffers  = sync.Pool{New: func() any { b := make([]byte, copySize); return &b }}
+)
+
+// fill reads until p is full or the body ends, which it reports as io.EOF.
+// io.ReadFull cannot be used on a request body: it reports a body that ended and
+// one that broke off with the same error.
+func fill(body io.Reader, p []byte) (n int, err error) {
+	for n < len(p) && err == nil {
+		var k int
+		k, err = body.Read(p[n:])
+		n += k
+	}
+	if n == len(p) && errors.Is(err, io.EOF) && len(p) > 0 {
+		err = nil // the next call reports it
+	}
+	return n, err
+}
 
 func (r *Repo) dataPath(id string) string {
 	// The last digits are the serial, so consecutive contents spread evenly.
 	return filepath.Join(r.dir, "data", id[len(id)-2:], id)
 }
 
-// dirOf is the directory whose entry makes a data file findable.
-func dirOf(path string) string { return filepath.Dir(path) }
-
+// createDataFile makes the file of a new content; one that exists is -408.
 func (r *Repo) createDataFile(id string) (disk.File, error) {
+	const flags = os.O_RDWR | os.O_CREATE | os.O_EXCL
 	path := r.dataPath(id)
-	f, err := r.fs.OpenFile("data.create", path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+	f, err := r.fs.OpenFile("data.create", path, flags)
 	if errors.Is(err, os.ErrNotExist) {
-		if err = r.fs.MkdirAll("data.mkdir", filepath.Dir(path)); err == nil {
-			if err = r.fs.SyncDir("data.syncdir", filepath.Dir(filepath.Dir(path))); err == nil {
-				f, err = r.fs.OpenFile("data.create", path, os.O_RDWR|os.O_CREATE|os.O_EXCL)
+		dir := filepath.Dir(path)
+		if err = r.fs.MkdirAll("data.mkdir", dir); err == nil {
+			if err = r.fs.SyncDir("data.syncroot", filepath.Dir(dir)); err == nil {
+				f, err = r.fs.OpenFile("data.create", path, flags)
 			}
 		}
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrExist):
+		return nil, Errorf(wire.CodeDataExist, "data exists: %s", id)
+	case err != nil:
 		return nil, Errorf(wire.CodeDataWriteError, "create data %s: %v", id, err)
 	}
 	return f, nil
@@ -62,23 +82,23 @@ type content struct {
 	id     string
 	size   int64
 	md5    hash.Hash // nil unless asked for
-	inline []byte    // set when it belongs into the database
+	inline []byte    // inlineMark and the content, unless it is in a file
 	file   bool
 }
 
 // takeBody reads a whole body. Nothing refers to it until its record is
-// committed; on any error nothing of it is kept.
+// committed; on any error nothing of it is kept. A body that breaks is -601.
 func (r *Repo) takeBody(id string, body io.Reader, needMD5 bool) (*content, error) {
 	c := &content{id: id}
 	if needMD5 {
 		c.md5 = md5.New()
 		body = io.TeeReader(body, c.md5)
 	}
-	buf := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(buf)
-	n, err := io.ReadFull(body, (*buf)[:inlineMax+1])
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) && isEnd(body) {
-		c.inline = append([]byte{dataInline}, (*buf)[:n]...)
+	small := smallBuffers.Get().(*[]byte)
+	defer smallBuffers.Put(small)
+	n, err := fill(body, *small)
+	if errors.Is(err, io.EOF) {
+		c.inline = append([]byte{inlineMark}, (*small)[:n]...)
 		c.size = int64(n)
 		return c, nil
 	}
@@ -90,7 +110,7 @@ func (r *Repo) takeBody(id string, body io.Reader, needMD5 bool) (*content, erro
 		return nil, err
 	}
 	c.file = true
-	c.size, err = writeAll(f, 0, (*buf)[:n], body, *buf, nil)
+	c.size, err = copyBody(f, 0, (*small)[:n], body, wire.CodeDataWriteError, nil)
 	if err == nil {
 		if serr := f.Sync("data.sync"); serr != nil {
 			err = Errorf(wire.CodeDataWriteError, "sync data %s: %v", id, serr)
@@ -111,20 +131,17 @@ func (r *Repo) takeBody(id string, body io.Reader, needMD5 bool) (*content, erro
 	return c, nil
 }
 
-// isEnd tells a body that ended from one that broke: io.ReadFull reports both
-// as ErrUnexpectedEOF, a broken one does so again when read on.
-func isEnd(body io.Reader) bool {
-	_, err := body.Read(make([]byte, 1))
-	return errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF)
-}
-
-// writeAll appends first and the rest of body at off and returns how many bytes
-// that were. each is told of every piece.
-func writeAll(f disk.File, off int64, first []byte, body io.Reader, buf []byte, each func([]byte) error) (int64, error) {
+// copyBody writes first and the rest of body at off and returns how many bytes
+// that were. each is told of every piece once it is written; writing that fails
+// is reported as code.
+func copyBody(f disk.File, off int64, first []byte, body io.Reader, code wire.Code, each func([]byte) error) (int64, error) {
 	var total int64
 	put := func(p []byte) error {
+		if len(p) == 0 {
+			return nil
+		}
 		if _, err := f.WriteAt(p, off+total); err != nil {
-			return Errorf(wire.CodeDataWriteError, "write data: %v", err)
+			return Errorf(code, "write data: %v", err)
 		}
 		total += int64(len(p))
 		if each != nil {
@@ -132,35 +149,55 @@ func writeAll(f disk.File, off int64, first []byte, body io.Reader, buf []byte, 
 		}
 		return nil
 	}
-	if len(first) > 0 {
-		if err := put(first); err != nil {
-			return total, err
-		}
+	if err := put(first); err != nil {
+		return total, err
 	}
+	buf := copyBuffers.Get().(*[]byte)
+	defer copyBuffers.Put(buf)
 	for {
-		n, err := io.ReadFull(body, buf)
-		if n > 0 {
-			if werr := put(buf[:n]); werr != nil {
-				return total, werr
-			}
-		}
-		switch {
-		case err == nil:
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF) && isEnd(body):
-			return total, nil
-		default:
+		n, err := fill(body, *buf)
+		if err != nil && !errors.Is(err, io.EOF) {
 			return total, Errorf(wire.CodeFileIO, "read body: %v", err)
+		}
+		if werr := put((*buf)[:n]); werr != nil {
+			return total, werr
+		}
+		if err != nil {
+			return total, nil
 		}
 	}
 }
 
-// commitData records the content in the transaction that records its owner.
-func (c *content) commit(tx *bolt.Tx) error {
-	v := c.inline
+// commit records the content in the transaction that records its owner.
+func (c *content) commit(w *wsTx) error {
 	if c.file {
-		v = []byte{dataInFile}
+		return w.adopt(c.id)
 	}
-	return tx.Bucket(bucketData).Put([]byte(c.id), v)
+	return w.inline.Put([]byte(c.id), c.inline)
+}
+
+// dataFree refuses a data id that is taken; only a collision of ids can do that.
+func (w *wsTx) dataFree(id string) error {
+	if w.inline.Get([]byte(id)) != nil || w.tx.Bucket(bucketBlobs).Get([]byte(id)) != nil {
+		return Errorf(wire.CodeDataExist, "data exists: %s", id)
+	}
+	return nil
+}
+
+// adopt records that a content file belongs to this workspace.
+func (w *wsTx) adopt(id string) error {
+	return w.tx.Bucket(bucketBlobs).Put([]byte(id), binary.BigEndian.AppendUint64(nil, uint64(w.ws.ID)))
+}
+
+// forget deletes the record of a content; gone gets the id of a file to remove
+// once the transaction is durable.
+func (w *wsTx) forget(id string, gone *[]string) error {
+	key := []byte(id)
+	if w.inline.Get(key) != nil {
+		return w.inline.Delete(key)
+	}
+	*gone = append(*gone, id)
+	return w.tx.Bucket(bucketBlobs).Delete(key)
 }
 
 // drop removes content whose record was not committed.
@@ -170,24 +207,16 @@ func (r *Repo) drop(c *content) {
 	}
 }
 
+// removeData removes a content file; failing is no error for the caller, whose
+// transaction is done.
 func (r *Repo) removeData(id string) {
 	if err := r.fs.Remove("data.remove", r.dataPath(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		r.o.Logger.WithError(err).WithField("data_id", id).Warn("content is left behind; the next start removes it")
 	}
 }
 
-// forget deletes the record of a content; the returned id, if not empty, is a
-// file to remove once the transaction is durable.
-func forget(tx *bolt.Tx, id string) (string, error) {
-	b := tx.Bucket(bucketData)
-	v := b.Get([]byte(id))
-	file := ""
-	if len(v) > 0 && v[0] == dataInFile {
-		file = id
-	}
-	return file, b.Delete([]byte(id))
-}
-
+// removeLater removes content files in the background: removing a large file
+// takes time, and nobody waits for it.
 func (r *Repo) removeLater(ids []string) {
 	if len(ids) == 0 {
 		return
@@ -199,58 +228,6 @@ func (r *Repo) removeLater(ids []string) {
 	})
 }
 
-// Reader is one version's content, open for reading.
-type Reader struct {
-	io.ReadSeeker
-	io.ReaderAt
-	io.Closer
-	Size int64
-	File *os.File // nil for content in the database
-}
-
-type noClose struct{}
-
-func (noClose) Close() error { return nil }
-
-func (r *Repo) openData(id string, size int64) (*Reader, error) {
-	var inline []byte
-	var kind byte
-	err := r.db.View(func(tx *bolt.Tx) error {
-		v := tx.Bucket(bucketData).Get([]byte(id))
-		if len(v) == 0 {
-			return Errorf(wire.CodeDataError, "content %s is missing", id)
-		}
-		if kind = v[0]; kind == dataInline {
-			inline = append(inline, v[1:]...)
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	if kind == dataInline {
-		if int64(len(inline)) != size {
-			return nil, Errorf(wire.CodeDataCorrupted, "content %s has %d bytes, the record says %d", id, len(inline), size)
-		}
-		sr := strings.NewReader(string(inline))
-		return &Reader{ReadSeeker: sr, ReaderAt: sr, Closer: noClose{}, Size: size}, nil
-	}
-	f, err := r.fs.OpenFile("data.open", r.dataPath(id), os.O_RDONLY)
-	if err != nil {
-		return nil, Errorf(wire.CodeDataError, "open content %s: %v", id, err)
-	}
-	have, err := f.Size()
-	if err != nil || have != size {
-		return nil, errors.Join(Errorf(wire.CodeDataCorrupted, "content %s has %d bytes, the record says %d", id, have, size), f.Close())
-	}
-	out := &Reader{ReaderAt: f, Closer: f, Size: size, File: f.OS()}
-	out.ReadSeeker = io.NewSectionReader(f, 0, size)
-	if out.File != nil {
-		out.ReadSeeker = out.File
-	}
-	return out, nil
-}
-
 // md5Strings returns a digest as the record's md5 (base64) and etag (hex).
 func md5Strings(h hash.Hash) (b64, hexed *string) {
 	sum := h.Sum(nil)
@@ -258,15 +235,15 @@ func md5Strings(h hash.Hash) (b64, hexed *string) {
 	return &a, &b
 }
 
-func (r *Repo) md5Of(dataID string, size int64) (hash.Hash, error) {
-	rd, err := r.openData(dataID, size)
+// etagOf returns the hex form of a base64 md5.
+func etagOf(md5 *string) *string {
+	if md5 == nil {
+		return nil
+	}
+	raw, err := base64.StdEncoding.DecodeString(*md5)
 	if err != nil {
-		return nil, err
+		return nil
 	}
-	defer rd.Close()
-	h := md5.New()
-	if n, err := io.Copy(h, rd.ReadSeeker); err != nil || n != size {
-		return nil, Errorf(wire.CodeDataReadError, "read content %s: %d of %d bytes: %v", dataID, n, size, fmt.Sprint(err))
-	}
-	return h, nil
+	s := hex.EncodeToString(raw)
+	return &s
 }

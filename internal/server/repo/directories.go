@@ -1,10 +1,8 @@
 package repo
 
 import (
-	"iter"
 	"strings"
-
-	bolt "go.etcd.io/bbolt"
+	"unicode/utf8"
 
 	"github.com/sequoiacm/scmfs/internal/wire"
 )
@@ -14,8 +12,24 @@ type DirRef struct{ ID, Path string }
 
 // checkDirName applies the server's rule of part 1 section 5.3.
 func checkDirName(name string) error {
-	if name == "" || name == "." || strings.ContainsAny(name, `/\%;:*?"<>|`) {
+	if name == "." || strings.ContainsAny(name, `/\%;:*?"<>|`) {
 		return Errorf(wire.CodeInvalidArgument, "invalid directory name: %q", name)
+	}
+	return checkName("directory name", name)
+}
+
+// maxName is the longest name in bytes that the indexes hold. The real server
+// has no rule, only the limit of its database's index.
+const maxName = 4000
+
+// checkName refuses what no index can hold: nothing, NUL, text that is not
+// UTF-8 (JSON would change it), too much.
+func checkName(what, name string) error {
+	switch {
+	case name == "", strings.IndexByte(name, 0) >= 0, !utf8.ValidString(name):
+		return Errorf(wire.CodeInvalidArgument, "invalid %s: %q", what, name)
+	case len(name) > maxName:
+		return Errorf(wire.CodeMetasourceError, "%s is too long: %d bytes", what, len(name))
 	}
 	return nil
 }
@@ -74,11 +88,7 @@ func (r *Repo) allowDir(c Caller, w *wsTx, ref DirRef, need Privilege) error {
 // Directory returns one directory (D1, D2); READ on it.
 func (r *Repo) Directory(c Caller, ws string, ref DirRef) (wire.Doc, error) {
 	var out wire.Doc
-	err := r.db.View(func(tx *bolt.Tx) error {
-		w, err := workspace(tx, ws)
-		if err != nil {
-			return err
-		}
+	err := r.inWorkspace(ws, func(w *wsTx) error {
 		if err := w.needDirs(); err != nil {
 			return err
 		}
@@ -97,11 +107,7 @@ func (r *Repo) Directory(c Caller, ws string, ref DirRef) (wire.Doc, error) {
 // DirectoryPath returns the absolute path with a trailing slash (D3).
 func (r *Repo) DirectoryPath(c Caller, ws, id string) (string, error) {
 	var out string
-	err := r.db.View(func(tx *bolt.Tx) error {
-		w, err := workspace(tx, ws)
-		if err != nil {
-			return err
-		}
+	err := r.inWorkspace(ws, func(w *wsTx) (err error) {
 		if err := w.needDirs(); err != nil {
 			return err
 		}
@@ -118,65 +124,66 @@ func (r *Repo) DirectoryPath(c Caller, ws, id string) (string, error) {
 // name or parent is empty (D4).
 func (r *Repo) CreateDirectory(c Caller, ws, parent, name, path string) (wire.Doc, error) {
 	var out wire.Doc
-	err := r.q.run(func(tx *bolt.Tx) error {
-		w, err := workspace(tx, ws)
+	err := r.changeWorkspace(ws, func(w *wsTx) error {
+		up, name, err := r.newDirPlace(c, w, parent, name, path)
 		if err != nil {
 			return err
-		}
-		var up *dirRecord
-		switch {
-		case name != "" && parent != "":
-			if err := w.needDirs(); err != nil {
-				return err
-			}
-			if err := r.allowDir(c, w, DirRef{ID: parent}, Create); err != nil {
-				return err
-			}
-			if err := checkDirName(name); err != nil {
-				return err
-			}
-			if up, err = w.dir(parent); err != nil {
-				return err
-			}
-		case path != "":
-			if err := r.allowDir(c, w, DirRef{Path: path}, Create); err != nil {
-				return err
-			}
-			if err := w.needDirs(); err != nil {
-				return err
-			}
-			parts, err := splitPath(path)
-			if err != nil {
-				return err
-			}
-			if len(parts) == 0 {
-				return Errorf(wire.CodeInvalidArgument, "the root exists")
-			}
-			name = parts[len(parts)-1]
-			if err := checkDirName(name); err != nil {
-				return err
-			}
-			if up, err = w.walk(parts[:len(parts)-1], path); err != nil {
-				return err
-			}
-		default:
-			return Errorf(wire.CodeInvalidArgument, "neither name and parent_directory_id nor path is given")
 		}
 		if err := w.nameFree(up.ID, name); err != nil {
 			return err
 		}
 		now := r.nowMillis()
 		d := &dirRecord{ID: r.ids.next(), Name: name, Parent: up.ID, User: c.User, UpdateUser: c.User, CreateTime: now, UpdateTime: now}
+		out = d.doc()
 		if err := w.addCount(countDirs, 1); err != nil {
 			return err
 		}
 		if err := w.dirNames.Put(nameKey(up.ID, name), []byte(d.ID)); err != nil {
 			return err
 		}
-		out = d.doc()
 		return w.putDir(d)
 	})
 	return out, err
+}
+
+// newDirPlace checks the two ways to name a new directory, each in its own
+// order of checks (part 1 section 2.7), and returns parent and name.
+func (r *Repo) newDirPlace(c Caller, w *wsTx, parent, name, path string) (*dirRecord, string, error) {
+	if name != "" && parent != "" {
+		if err := w.needDirs(); err != nil {
+			return nil, "", err
+		}
+		if err := r.allowDir(c, w, DirRef{ID: parent}, Create); err != nil {
+			return nil, "", err
+		}
+		if err := checkDirName(name); err != nil {
+			return nil, "", err
+		}
+		up, err := w.dir(parent)
+		return up, name, err
+	}
+	if path == "" {
+		return nil, "", Errorf(wire.CodeInvalidArgument, "neither name and parent_directory_id nor path is given")
+	}
+	if err := r.allowDir(c, w, DirRef{Path: path}, Create); err != nil {
+		return nil, "", err
+	}
+	if err := w.needDirs(); err != nil {
+		return nil, "", err
+	}
+	parts, err := splitPath(path)
+	if err != nil {
+		return nil, "", err
+	}
+	if len(parts) == 0 {
+		return nil, "", Errorf(wire.CodeInvalidArgument, "the root exists")
+	}
+	name = parts[len(parts)-1]
+	if err := checkDirName(name); err != nil {
+		return nil, "", err
+	}
+	up, err := w.walk(parts[:len(parts)-1], path)
+	return up, name, err
 }
 
 // nameFree refuses a directory name that a directory or file of the parent has.
@@ -196,11 +203,8 @@ func (r *Repo) DeleteDirectory(c Caller, ws string, ref DirRef) error {
 		if d.ID == wire.RootDirID {
 			return Errorf(wire.CodeOperationUnsupported, "the root cannot be deleted")
 		}
-		prefix := nameKey(d.ID, "")
-		for _, b := range []*bolt.Bucket{w.dirNames, w.names} {
-			if k, _ := b.Cursor().Seek(prefix); strings.HasPrefix(string(k), string(prefix)) {
-				return Errorf(wire.CodeDirNotEmpty, "directory is not empty: %s", d.ID)
-			}
+		if !w.empty(d.ID) {
+			return Errorf(wire.CodeDirNotEmpty, "directory is not empty: %s", d.ID)
 		}
 		if err := w.dirNames.Delete(nameKey(d.Parent, d.Name)); err != nil {
 			return err
@@ -214,11 +218,7 @@ func (r *Repo) DeleteDirectory(c Caller, ws string, ref DirRef) error {
 
 // changeDir runs a change of an existing directory and bumps the root's version.
 func (r *Repo) changeDir(c Caller, ws string, ref DirRef, need Privilege, fn func(*wsTx, *dirRecord) error) error {
-	return r.q.run(func(tx *bolt.Tx) error {
-		w, err := workspace(tx, ws)
-		if err != nil {
-			return err
-		}
+	return r.changeWorkspace(ws, func(w *wsTx) error {
 		if err := w.needDirs(); err != nil {
 			return err
 		}
@@ -247,7 +247,7 @@ func (r *Repo) RenameDirectory(c Caller, ws string, ref DirRef, name string) (in
 		if err := checkDirName(name); err != nil {
 			return err
 		}
-		if err := r.allowDir(c, w, DirRef{ID: d.Parent}, Create); err != nil {
+		if err := r.allowNewPlace(c, w, DirRef{ID: d.Parent}, name); err != nil {
 			return err
 		}
 		return w.relocate(d, d.Parent, name, c.User, now)
@@ -263,7 +263,7 @@ func (r *Repo) MoveDirectory(c Caller, ws string, ref, to DirRef) (int64, error)
 		if d.ID == wire.RootDirID {
 			return Errorf(wire.CodeInvalidArgument, "the root cannot be moved")
 		}
-		if err := r.allowDir(c, w, to, Create); err != nil {
+		if err := r.allowNewPlace(c, w, to, d.Name); err != nil {
 			return err
 		}
 		up, err := w.resolve(to)
@@ -283,6 +283,22 @@ func (r *Repo) MoveDirectory(c Caller, ws string, ref, to DirRef) (int64, error)
 	return now, err
 }
 
+// allowNewPlace asks for CREATE on the path that a directory is to have.
+func (r *Repo) allowNewPlace(c Caller, w *wsTx, parent DirRef, name string) error {
+	if r.allowed(c, w.ws.Name, "", Create) {
+		return nil
+	}
+	path := parent.Path
+	if parent.ID != "" {
+		p, err := w.dirPath(parent.ID)
+		if err != nil {
+			return err
+		}
+		path = p
+	}
+	return r.allow(c, w.ws.Name, path+"/"+name, Create)
+}
+
 func (w *wsTx) relocate(d *dirRecord, parent, name, user string, now int64) error {
 	if parent != d.Parent || name != d.Name {
 		if err := w.nameFree(parent, name); err != nil {
@@ -298,79 +314,4 @@ func (w *wsTx) relocate(d *dirRecord, parent, name, user string, now int64) erro
 	}
 	d.UpdateUser, d.UpdateTime = user, now
 	return w.putDir(d)
-}
-
-// Directories lists directories of the whole workspace (D8); no privilege is
-// needed. A filter on parent_directory_id uses the index, in name order.
-func (r *Repo) Directories(ws string, q Query) iter.Seq2[wire.Doc, error] {
-	parent, indexed := wanted(q.Filter, "parent_directory_id")
-	natural := ""
-	if indexed {
-		natural = "name"
-	}
-	q.Selector = nil
-	return r.listOrdered(q, natural, func(tx *bolt.Tx, yield func(wire.Doc) bool) error {
-		w, err := workspace(tx, ws)
-		if err != nil {
-			return err
-		}
-		if err := w.needDirs(); err != nil {
-			return err
-		}
-		if !indexed {
-			return w.dirs.ForEach(func(_, v []byte) error { return yieldDir(v, yield) })
-		}
-		from := lowerBound(q.Filter, "name")
-		if name, ok := wanted(q.Filter, "name"); ok {
-			id, ok := w.dirByName(parent, name)
-			if !ok {
-				return nil
-			}
-			return yieldDir(w.dirs.Get([]byte(id)), yield)
-		}
-		return scanPrefix(w.dirNames, nameKey(parent, ""), nameKey(parent, from), func(_, id []byte) error {
-			return yieldDir(w.dirs.Get(id), yield)
-		})
-	})
-}
-
-func yieldDir(v []byte, yield func(wire.Doc) bool) error {
-	var d dirRecord
-	if err := decode(v, &d); err != nil {
-		return err
-	}
-	if !yield(d.doc()) {
-		return errStop
-	}
-	return nil
-}
-
-func scanPrefix(b *bolt.Bucket, prefix, from []byte, fn func(k, v []byte) error) error {
-	c := b.Cursor()
-	for k, v := c.Seek(from); k != nil && strings.HasPrefix(string(k), string(prefix)); k, v = c.Next() {
-		if err := fn(k, v); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// CountDirectories counts directories, the root included (D9).
-func (r *Repo) CountDirectories(c Caller, ws string, filter wire.Doc) (int64, error) {
-	var n int64
-	err := r.db.View(func(tx *bolt.Tx) error {
-		w, err := workspace(tx, ws)
-		if err != nil {
-			return err
-		}
-		if err := r.allow(c, ws, "", LowLevelRead); err != nil {
-			return err
-		}
-		n = w.count(countDirs)
-		return w.needDirs()
-	})
-	if err != nil || len(filter) == 0 {
-		return n, err
-	}
-	return Count(r.Directories(ws, Query{Filter: filter, Limit: -1}))
 }

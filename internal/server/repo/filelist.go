@@ -2,7 +2,7 @@ package repo
 
 import (
 	"iter"
-	"strings"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -20,14 +20,11 @@ func selectorOf(keys ...string) wire.Doc {
 	return d
 }
 
-// FilesOf lists the current files of one directory (D10). A directory that does
-// not exist gives an empty list to a caller who may read the whole workspace.
+// FilesOf lists the current files of one directory (D10); READ on it. A
+// directory that does not exist gives an empty list to a caller who may read the
+// whole workspace, -241 to others.
 func (r *Repo) FilesOf(c Caller, ws, dir string, q Query) iter.Seq2[wire.Doc, error] {
-	err := r.db.View(func(tx *bolt.Tx) error {
-		w, err := workspace(tx, ws)
-		if err != nil {
-			return err
-		}
+	err := r.inWorkspace(ws, func(w *wsTx) error {
 		if err := w.needDirs(); err != nil {
 			return err
 		}
@@ -37,34 +34,29 @@ func (r *Repo) FilesOf(c Caller, ws, dir string, q Query) iter.Seq2[wire.Doc, er
 		return failed(err)
 	}
 	q.Filter = append(wire.Doc{{Key: "directory_id", Value: dir}}, q.Filter...)
-	return r.currentFiles(ws, q)
+	return r.currentFiles(ws, true, q)
 }
 
-func failed(err error) iter.Seq2[wire.Doc, error] {
-	return func(yield func(wire.Doc, error) bool) { yield(nil, err) }
-}
-
-// Files lists files of the whole workspace in a scope (part 2 section 4.1).
+// Files lists files of the whole workspace in a scope, LOW_LEVEL_READ on it
+// (part 2 section 4.1). Scope all cannot be paged (-107); history ignores the
+// selector.
 func (r *Repo) Files(c Caller, ws string, scope int, q Query) iter.Seq2[wire.Doc, error] {
-	if err := r.checkFileQuery(c, ws, scope, q); err != nil {
+	directories, err := r.checkFileQuery(c, ws, scope, q)
+	if err != nil {
 		return failed(err)
 	}
+	full := q
+	full.Selector = nil
 	switch scope {
 	case wire.ScopeCurrent:
-		return r.currentFiles(ws, q)
+		return r.currentFiles(ws, directories, q)
 	case wire.ScopeHistory:
-		q.Selector = nil
-		return r.history(ws, q)
-	default:
-		return func(yield func(wire.Doc, error) bool) {
-			for d, err := range r.currentFiles(ws, q) {
-				if !yield(d, err) {
-					return
-				}
-			}
-			q.Selector = nil
-			for d, err := range r.history(ws, q) {
-				if !yield(d, err) {
+		return r.history(ws, full)
+	}
+	return func(yield func(wire.Doc, error) bool) {
+		for _, part := range []iter.Seq2[wire.Doc, error]{r.currentFiles(ws, directories, q), r.history(ws, full)} {
+			for d, err := range part {
+				if !yield(d, err) || err != nil {
 					return
 				}
 			}
@@ -72,165 +64,148 @@ func (r *Repo) Files(c Caller, ws string, scope int, q Query) iter.Seq2[wire.Doc
 	}
 }
 
-func (r *Repo) checkFileQuery(c Caller, ws string, scope int, q Query) error {
-	if err := r.db.View(func(tx *bolt.Tx) error {
-		_, err := workspace(tx, ws)
-		return err
-	}); err != nil {
-		return err
+func (r *Repo) checkFileQuery(c Caller, ws string, scope int, q Query) (directories bool, err error) {
+	err = r.inWorkspace(ws, func(w *wsTx) error {
+		directories = w.ws.Directories
+		return r.allow(c, ws, "", LowLevelRead)
+	})
+	switch {
+	case err != nil:
+		return false, err
+	case scope < wire.ScopeCurrent || scope > wire.ScopeAll:
+		return false, Errorf(wire.CodeInvalidArgument, "unknown scope: %d", scope)
+	case scope == wire.ScopeAll && (q.Skip != 0 || q.Limit != -1):
+		return false, Errorf(wire.CodeOperationUnsupported, "scope all cannot be paged")
 	}
-	if err := r.allow(c, ws, "", LowLevelRead); err != nil {
-		return err
-	}
-	if scope < wire.ScopeCurrent || scope > wire.ScopeAll {
-		return Errorf(wire.CodeInvalidArgument, "unknown scope: %d", scope)
-	}
-	if scope == wire.ScopeAll && (q.Skip != 0 || q.Limit != -1) {
-		return Errorf(wire.CodeOperationUnsupported, "scope all cannot be paged")
-	}
-	return nil
+	return directories, nil
 }
 
-// currentFiles lists current versions. A filter on directory_id scans the name
-// index in name order, one on id or id $in reads just those files.
-func (r *Repo) currentFiles(ws string, q Query) iter.Seq2[wire.Doc, error] {
+// currentFiles lists current versions by the best index the filter allows: ids,
+// names in directories, or all files.
+func (r *Repo) currentFiles(ws string, directories bool, q Query) iter.Seq2[wire.Doc, error] {
 	if len(q.Selector) == 0 {
 		q.Selector = defaultSelector
 	}
-	dir, byDir := wanted(q.Filter, "directory_id")
-	ids, byID := wantedIDs(q.Filter)
-	natural := ""
-	if byDir && !byID {
-		natural = "name"
-	}
-	return r.listOrdered(q, natural, func(tx *bolt.Tx, yield func(wire.Doc) bool) error {
-		w, err := workspace(tx, ws)
-		if err != nil {
-			return err
-		}
-		one := func(id string) error {
-			f, err := w.current(id)
-			if err != nil {
-				return err
-			}
-			if !yield(f.doc()) {
-				return errStop
-			}
-			return nil
-		}
-		switch {
-		case byID:
-			for _, id := range ids {
-				if err := one(id); err != nil && CodeOf(err) != wire.CodeFileNotFound {
-					return err
-				}
-			}
-			return nil
-		case byDir && w.ws.Directories:
-			if name, ok := wanted(q.Filter, "name"); ok {
-				if id, ok := w.fileByName(dir, name); ok {
-					return one(id)
-				}
-				return nil
-			}
-			return scanPrefix(w.names, nameKey(dir, ""), nameKey(dir, lowerBound(q.Filter, "name")), func(_, id []byte) error { return one(string(id)) })
-		case byDir:
-			if name, ok := wanted(q.Filter, "name"); ok {
-				return scanPrefix(w.names, append(nameKey(dir, name), 0), append(nameKey(dir, name), 0), func(_, id []byte) error { return one(string(id)) })
-			}
-			return scanPrefix(w.names, nameKey(dir, ""), nameKey(dir, lowerBound(q.Filter, "name")), func(_, id []byte) error { return one(string(id)) })
-		}
-		return w.eachFile(func(f *fileRecord, current bool) error {
-			if current && !yield(f.doc()) {
-				return errStop
-			}
-			return nil
-		})
-	})
+	return r.list(ws, q, currentSource(directories, q))
 }
 
-// wantedIDs returns the ids of an equality or $in condition on id.
+func currentSource(directories bool, q Query) source {
+	if ids, ok := wantedIDs(q.Filter); ok {
+		return source{order: "id", unique: true, rows: filesByID(ids, true)}
+	}
+	names := func(w *wsTx) *bolt.Bucket { return w.names }
+	current := func(w *wsTx, id []byte) (row, error) { return w.current(string(id)) }
+	if !directories {
+		// The index holds all files in name order; by id is the other order.
+		_, named := wanted(q.Filter, "name")
+		if from, _, bounded := bounds(q.Filter, "name"); named || bounded || from != "" || len(q.OrderBy) > 0 && q.OrderBy[0].Key == "name" {
+			return source{order: "name", rows: index(names, nameSpans(q.Filter, []string{wire.RootDirID}, false), current)}
+		}
+		return source{order: "id", unique: true, rows: allCurrent}
+	}
+	if dirs, ok := wanted(q.Filter, "directory_id"); ok {
+		s := source{rows: index(names, nameSpans(q.Filter, dirs, true), current)}
+		if len(dirs) == 1 {
+			s.order, s.unique = "name", true
+		}
+		return s
+	}
+	return source{order: "id", unique: true, rows: allCurrent}
+}
+
+// wantedIDs returns the file ids a filter asks for; what is no id names no file.
 func wantedIDs(filter wire.Doc) ([]string, bool) {
-	if id, ok := wanted(filter, "id"); ok {
-		return []string{id}, true
-	}
-	v, _ := filter.Get("id")
-	ops, _ := v.(wire.Doc)
-	in, _ := ops.Get("$in")
-	items, ok := in.([]any)
-	if !ok {
-		return nil, false
-	}
-	var ids []string
-	for _, it := range items {
-		if s, ok := it.(string); ok {
-			ids = append(ids, s)
-		}
-	}
-	return ids, true
+	ids, ok := wanted(filter, "id")
+	return slices.DeleteFunc(ids, func(id string) bool { return !wire.ValidID(id) }), ok
 }
 
-// eachFile walks all versions in order of id and version and tells which is the
-// current one.
-func (w *wsTx) eachFile(fn func(f *fileRecord, current bool) error) error {
-	c := w.files.Cursor()
-	for k, v := c.First(); k != nil; {
-		nk, nv := c.Next()
-		id := k[:len(k)-8]
-		current := nk == nil || !strings.HasPrefix(string(nk), string(id))
-		var f fileRecord
-		if err := decode(v, &f); err != nil {
-			return err
+// versionsOf is the key range of one file's versions.
+func versionsOf(id string) span { return span{versionKey(id, 0), behind([]byte(id))} }
+
+// filesByID reads the current version of each id, or with current false all
+// older ones.
+func filesByID(ids []string, current bool) func(*wsTx, []byte, bool, func([]byte, row) (bool, error)) (bool, error) {
+	return func(w *wsTx, after []byte, desc bool, visit func([]byte, row) (bool, error)) (bool, error) {
+		for i := range ids {
+			id := ids[i]
+			if desc {
+				id = ids[len(ids)-1-i]
+			}
+			end, err := currentOrHistory(w, versionsOf(id), after, desc, current, visit)
+			if err != nil || !end {
+				return false, err
+			}
 		}
-		if err := fn(&f, current); err != nil {
-			return err
-		}
-		k, v = nk, nv
+		return true, nil
 	}
-	return nil
+}
+
+func allCurrent(w *wsTx, after []byte, desc bool, visit func([]byte, row) (bool, error)) (bool, error) {
+	return currentOrHistory(w, span{}, after, desc, true, visit)
+}
+
+func allHistory(w *wsTx, after []byte, desc bool, visit func([]byte, row) (bool, error)) (bool, error) {
+	return currentOrHistory(w, span{}, after, desc, false, visit)
+}
+
+// currentOrHistory walks versions and visits those that are current, or those
+// that are not: a version is current when the next key belongs to another file.
+// Only what is visited gets decoded.
+func currentOrHistory(w *wsTx, s span, after []byte, desc, current bool, visit func([]byte, row) (bool, error)) (bool, error) {
+	ahead := w.files.Cursor() // one key ahead of the walk
+	newer := ""               // with desc: the id of the key visited before
+	first := true
+	return s.walk(w.files, after, desc, func(k, v []byte) (bool, error) {
+		id := string(k[:len(k)-8])
+		isCurrent := id != newer
+		if first {
+			ahead.Seek(k)
+		}
+		// Backwards only the first key has an unknown neighbour.
+		if first || !desc {
+			n, _ := ahead.Next()
+			isCurrent = !isVersionOf(n, id)
+		}
+		first, newer = false, id
+		if isCurrent != current {
+			return true, nil
+		}
+		f, err := decodeFile(v)
+		if err != nil {
+			return false, err
+		}
+		return visit(k, f)
+	})
 }
 
 func (r *Repo) history(ws string, q Query) iter.Seq2[wire.Doc, error] {
-	return r.list(q, func(tx *bolt.Tx, yield func(wire.Doc) bool) error {
-		w, err := workspace(tx, ws)
-		if err != nil {
-			return err
-		}
-		visit := func(f *fileRecord, current bool) error {
-			if !current && !yield(f.doc()) {
-				return errStop
-			}
-			return nil
-		}
-		id, ok := wanted(q.Filter, "id")
-		if !ok {
-			return w.eachFile(visit)
-		}
-		cur, err := w.current(id)
-		if err != nil {
-			return nil //nolint:nilerr // no such file: an empty list
-		}
-		return w.versions(id, func(f *fileRecord) error { return visit(f, f.Major == cur.Major) })
-	})
+	src := source{order: "id", rows: allHistory}
+	if ids, ok := wantedIDs(q.Filter); ok {
+		src.rows = filesByID(ids, false)
+	}
+	return r.list(ws, q, src)
 }
 
-// CountFiles counts files in a scope.
+// CountFiles counts files in a scope; without a filter from counters.
 func (r *Repo) CountFiles(c Caller, ws string, scope int, filter wire.Doc) (int64, error) {
-	q := Query{Filter: filter, Limit: -1}
-	if err := r.checkFileQuery(c, ws, scope, q); err != nil {
+	q := Query{Filter: filter, Limit: -1, Selector: selectorOf("id")}
+	if _, err := r.checkFileQuery(c, ws, scope, q); err != nil {
 		return 0, err
 	}
 	if len(filter) > 0 {
 		return Count(r.Files(c, ws, scope, q))
 	}
 	var n int64
-	err := r.db.View(func(tx *bolt.Tx) error {
-		w, err := workspace(tx, ws)
-		if err != nil {
-			return err
+	err := r.inWorkspace(ws, func(w *wsTx) error {
+		current, all := w.count(countFiles), w.count(countVersions)
+		switch scope {
+		case wire.ScopeCurrent:
+			n = current
+		case wire.ScopeHistory:
+			n = all - current
+		default:
+			n = all
 		}
-		cur, all := w.count(countFiles), w.count(countVersions)
-		n = map[int]int64{wire.ScopeCurrent: cur, wire.ScopeHistory: all - cur, wire.ScopeAll: all}[scope]
 		return nil
 	})
 	return n, err

@@ -12,7 +12,7 @@ import (
 )
 
 // matcher is a compiled filter (part 1 section 6).
-type matcher func(wire.Doc) bool
+type matcher func(row) bool
 
 func badFilter(format string, args ...any) error {
 	return Errorf(wire.CodeMetasourceError, "bad matcher: %s", fmt.Sprintf(format, args...))
@@ -28,7 +28,7 @@ func compile(filter wire.Doc) (matcher, error) {
 		}
 		all = append(all, m)
 	}
-	return func(d wire.Doc) bool {
+	return func(d row) bool {
 		for _, m := range all {
 			if !m(d) {
 				return false
@@ -58,7 +58,7 @@ func compileField(f wire.Field) (matcher, error) {
 			subs = append(subs, m)
 		}
 		want := f.Key == "$or"
-		return func(d wire.Doc) bool {
+		return func(d row) bool {
 			for _, m := range subs {
 				if m(d) == want {
 					return want != (f.Key == "$not")
@@ -77,7 +77,7 @@ func compileField(f wire.Field) (matcher, error) {
 		if err != nil {
 			return nil, err
 		}
-		return func(d wire.Doc) bool { return any1(lookup(d, f.Key), test) }, nil
+		return func(d row) bool { return any1(lookup(d, f.Key), test) }, nil
 	}
 	var tests []func([]any) bool
 	for _, op := range ops {
@@ -87,7 +87,7 @@ func compileField(f wire.Field) (matcher, error) {
 		}
 		tests = append(tests, t)
 	}
-	return func(d wire.Doc) bool {
+	return func(d row) bool {
 		vs := lookup(d, f.Key)
 		for _, t := range tests {
 			if !t(vs) {
@@ -100,15 +100,15 @@ func compileField(f wire.Field) (matcher, error) {
 
 // lookup returns the values at a dotted path; an array on the way contributes
 // each of its elements, "$0" one of them. Nothing found is nil.
-func lookup(d wire.Doc, path string) []any {
-	if v, ok := d.Get(path); ok {
+func lookup(d row, path string) []any {
+	if v, ok := d.field(path); ok {
 		return []any{v}
 	}
 	head, rest, dotted := strings.Cut(path, ".")
 	if !dotted {
 		return nil
 	}
-	v, ok := d.Get(head)
+	v, ok := d.field(head)
 	if !ok {
 		return nil
 	}
@@ -118,7 +118,7 @@ func lookup(d wire.Doc, path string) []any {
 func descend(v any, path string) []any {
 	switch v := v.(type) {
 	case wire.Doc:
-		return lookup(v, path)
+		return lookup(docRow(v), path)
 	case []any:
 		head, rest, dotted := strings.Cut(path, ".")
 		if i, err := strconv.Atoi(strings.TrimPrefix(head, "$")); err == nil {
@@ -228,7 +228,7 @@ func compileOp(op wire.Field, all wire.Doc) (func([]any) bool, error) {
 		if err != nil {
 			return nil, err
 		}
-		return one(func(v any) bool { e, ok := v.(wire.Doc); return ok && m(e) }), nil
+		return one(func(v any) bool { e, ok := v.(wire.Doc); return ok && m(docRow(e)) }), nil
 	case "$size":
 		return func(vs []any) bool {
 			for _, v := range vs {

@@ -39,21 +39,21 @@ func ParsePrivilege(s string) (Privilege, error) {
 	return p, nil
 }
 
+// allWorkspaces is the resource of grants on every workspace.
+const allWorkspaces = "*"
+
 // grantKey is a resource as roles hold it: "*" every workspace, "ws", "ws:/path/".
-func grantKey(resourceType, resource string) (string, error) {
+func grantKey(resourceType, resource string) (key string, ok bool) {
 	switch resourceType {
 	case "workspace_all":
-		return "*", nil
+		return allWorkspaces, true
 	case "workspace":
-		return resource, nil
+		return resource, resource != ""
 	case "directory":
-		ws, path, ok := strings.Cut(resource, ":")
-		if !ok || !strings.HasPrefix(path, "/") {
-			return "", Errorf(wire.CodePrivilegeGrantFailed, "directory resource is not ws:/path: %q", resource)
-		}
-		return ws + ":" + cleanDir(path), nil
+		ws, path, _ := strings.Cut(resource, ":")
+		return ws + ":" + cleanDir(path), ws != "" && strings.HasPrefix(path, "/")
 	}
-	return "", Errorf(wire.CodePrivilegeGrantFailed, "unknown resource type: %q", resourceType)
+	return "", false
 }
 
 // cleanDir collapses slashes and ends in one.
@@ -66,12 +66,11 @@ func cleanDir(path string) string {
 }
 
 // allowed reports whether the caller has all bits of need: those of the
-// workspace joined with those of the nearest ancestor of dir that has an entry.
-// An empty dir asks for the workspace alone.
+// workspace joined with those of the nearest ancestor of dir that has an entry;
+// ancestors further up do not add. An empty dir asks for the workspace alone.
 func (r *Repo) allowed(c Caller, ws, dir string, need Privilege) bool {
-	r.auth.mu.RLock()
-	defer r.auth.mu.RUnlock()
-	u := r.auth.users[c.User]
+	s := r.auth.state.Load()
+	u := s.Users[c.User]
 	if u == nil {
 		return false
 	}
@@ -80,29 +79,32 @@ func (r *Repo) allowed(c Caller, ws, dir string, need Privilege) bool {
 		if role == RoleMonitor {
 			have |= LowLevelRead
 		}
-		g := r.auth.grants[role]
-		have |= g["*"] | g[ws]
+		g := s.Grants[role]
+		have |= g[allWorkspaces] | g[ws]
 	}
-	if dir != "" {
-		for path := cleanDir(dir); ; path = path[:strings.LastIndexByte(path[:len(path)-1], '/')+1] {
-			var bits Privilege
-			found := false
-			for _, role := range u.Roles {
-				if b, ok := r.auth.grants[role][ws+":"+path]; ok {
-					bits |= b
-					found = true
-				}
-			}
-			if found {
-				have |= bits
-				break
-			}
-			if path == "/" {
-				break
-			}
-		}
+	if have&need != need && dir != "" {
+		have |= s.nearest(u, ws, cleanDir(dir))
 	}
 	return have&need == need
+}
+
+// nearest returns what the user's roles have on path or its closest ancestor
+// with an entry. path ends in a slash.
+func (s *authState) nearest(u *User, ws, path string) Privilege {
+	for {
+		var bits Privilege
+		found := false
+		for _, role := range u.Roles {
+			if b, ok := s.Grants[role][ws+":"+path]; ok {
+				bits |= b
+				found = true
+			}
+		}
+		if found || path == "/" {
+			return bits
+		}
+		path = path[:strings.LastIndexByte(path[:len(path)-1], '/')+1]
+	}
 }
 
 func (r *Repo) allow(c Caller, ws, dir string, need Privilege) error {
@@ -112,71 +114,46 @@ func (r *Repo) allow(c Caller, ws, dir string, need Privilege) error {
 	return Errorf(wire.CodeOperationUnauthorized, "user %s lacks a privilege on %s:%s", c.User, ws, dir)
 }
 
-// Grant gives a role privileges on a resource, revoke takes them away; the
-// caller needs AUTH_ADMIN or ALL on the workspace.
+// Grant gives a role privileges on a resource, or with revoke takes them away;
+// the caller needs AUTH_ADMIN or ALL on the workspace. An unknown role is -280,
+// or -281 for a revoke.
 func (r *Repo) Grant(c Caller, role, resourceType, resource string, p Privilege, revoke bool) error {
 	failCode := wire.CodePrivilegeGrantFailed
 	if revoke {
 		failCode = wire.CodePrivilegeRevokeFailed
 	}
-	key, err := grantKey(resourceType, resource)
-	if err != nil {
-		return err
+	key, ok := grantKey(resourceType, resource)
+	if !ok {
+		return Errorf(failCode, "bad resource: %s %q", resourceType, resource)
 	}
 	ws, _, _ := strings.Cut(key, ":")
 	if !r.isAdmin(c) && !r.allowed(c, ws, "", Everything) {
 		return Errorf(wire.CodeOperationUnauthorized, "user %s may not grant", c.User)
 	}
-	if ws != "*" {
+	if ws != allWorkspaces {
 		if err := r.knownWorkspace(ws); err != nil {
 			return err
 		}
 	}
 	role = roleName(role)
-	return r.changeAuth(func(a *authTables) error {
-		if a.roles[role] == nil {
+	return r.changeAuth(func(s *authState) error {
+		if s.Roles[role] == nil {
 			return Errorf(failCode, "role does not exist: %s", role)
 		}
-		g := a.grants[role]
+		g := s.Grants[role]
 		if g == nil {
 			g = map[string]Privilege{}
-			a.grants[role] = g
+			s.Grants[role] = g
 		}
-		if revoke {
-			left := g[key] &^ p
-			// READ contains LOW_LEVEL_READ: revoking one leaves what others need.
-			if left == 0 {
-				delete(g, key)
-			} else {
-				g[key] = left
-			}
-		} else {
+		if !revoke {
 			g[key] |= p
+		} else if g[key] &^= p; g[key] == 0 {
+			delete(g, key)
 		}
-		a.version++
+		s.Version++
 		return nil
 	})
 }
 
 // PrivilegeVersion counts the changes of grants.
-func (r *Repo) PrivilegeVersion() int64 {
-	r.auth.mu.RLock()
-	defer r.auth.mu.RUnlock()
-	return r.auth.version
-}
-
-func (r *Repo) forgetPrivileges(ws string) {
-	err := r.changeAuth(func(a *authTables) error {
-		for _, g := range a.grants {
-			for key := range g {
-				if key == ws || strings.HasPrefix(key, ws+":") {
-					delete(g, key)
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		r.o.Logger.WithError(err).Warn("privileges of a deleted workspace stay")
-	}
-}
+func (r *Repo) PrivilegeVersion() int64 { return r.auth.state.Load().Version }

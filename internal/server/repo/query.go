@@ -1,16 +1,13 @@
 package repo
 
 import (
-	"errors"
-	"iter"
-	"sort"
-
-	bolt "go.etcd.io/bbolt"
+	"slices"
 
 	"github.com/sequoiacm/scmfs/internal/wire"
 )
 
-// Query is what a list call asks for. Nil documents mean absent.
+// Query is what a list call asks for (part 1 section 6). Nil documents mean
+// absent. A list that takes no selector ignores it.
 type Query struct {
 	Filter   wire.Doc
 	OrderBy  wire.Doc
@@ -22,204 +19,105 @@ type Query struct {
 // All is the query for everything.
 var All = Query{Limit: -1}
 
-// errStop ends a scan whose reader has seen enough.
-var errStop = errors.New("stop")
-
-// source feeds records in its natural order until yield returns false.
-type source func(tx *bolt.Tx, yield func(wire.Doc) bool) error
-
-// list runs a query over a source. Without orderby, or when the source is
-// already in the asked order, rows are streamed; otherwise the matching ones are
-// sorted in memory.
-func (r *Repo) list(q Query, src source) iter.Seq2[wire.Doc, error] {
-	return r.listOrdered(q, "", src)
+// conditions calls fn for every top-level condition of a filter and those
+// inside $and: each must hold, so each may narrow a scan.
+func conditions(filter wire.Doc, fn func(wire.Field)) {
+	for _, f := range filter {
+		items, ok := f.Value.([]any)
+		if f.Key != "$and" || !ok {
+			fn(f)
+			continue
+		}
+		for _, it := range items {
+			if d, ok := it.(wire.Doc); ok {
+				conditions(d, fn)
+			}
+		}
+	}
 }
 
-func (r *Repo) listOrdered(q Query, natural string, src source) iter.Seq2[wire.Doc, error] {
-	return func(yield func(wire.Doc, error) bool) {
-		match, err := compile(q.Filter)
-		if err != nil {
-			yield(nil, err)
+// wanted returns the strings that a field must be one of, sorted and without
+// repetition: an equality, $et or $in.
+func wanted(filter wire.Doc, key string) (values []string, ok bool) {
+	conditions(filter, func(f wire.Field) {
+		if f.Key != key || ok {
 			return
 		}
-		if q.Limit == 0 {
+		switch v := f.Value.(type) {
+		case string:
+			values, ok = []string{v}, true
+		case wire.Doc:
+			if s, is := docString(v, "$et"); is {
+				values, ok = []string{s}, true
+				return
+			}
+			in, _ := v.Get("$in")
+			items, is := in.([]any)
+			if !is {
+				return
+			}
+			ok = true
+			for _, it := range items {
+				if s, is := it.(string); is {
+					values = append(values, s)
+				}
+			}
+		}
+	})
+	slices.Sort(values)
+	return slices.Compact(values), ok
+}
+
+// bounds returns where a scan by a field can begin and end: the strictest $gt or
+// $gte and $lt or $lte, both taken as inclusive since every row is matched
+// anyway.
+func bounds(filter wire.Doc, key string) (from, to string, bounded bool) {
+	conditions(filter, func(f wire.Field) {
+		ops, ok := f.Value.(wire.Doc)
+		if f.Key != key || !ok {
 			return
 		}
-		inOrder := len(q.OrderBy) == 0 || natural != "" && len(q.OrderBy) == 1 && q.OrderBy[0].Key == natural && equal(q.OrderBy[0].Value, int32(1))
-		if inOrder {
-			err = r.stream(q, match, src, yield)
-		} else {
-			err = r.sorted(q, match, src, yield)
-		}
-		if err != nil && !errors.Is(err, errStop) {
-			yield(nil, err)
-		}
-	}
-}
-
-// streamChunk is how many rows are read in one database transaction before they
-// are handed out: a slow reader must not pin old pages.
-const streamChunk = 4096
-
-func (r *Repo) stream(q Query, match matcher, src source, yield func(wire.Doc, error) bool) error {
-	skip, left := q.Skip, q.Limit
-	var rows []wire.Doc
-	flush := func() bool {
-		for _, d := range rows {
-			if !yield(project(d, q.Selector), nil) {
-				return false
+		for _, op := range ops {
+			s, ok := op.Value.(string)
+			if !ok {
+				continue
+			}
+			switch op.Key {
+			case "$gt", "$gte":
+				from = max(from, s)
+			case "$lt", "$lte":
+				if !bounded || s < to {
+					to, bounded = s, true
+				}
 			}
 		}
-		rows = rows[:0]
-		return true
-	}
-	stopped := false
-	err := r.db.View(func(tx *bolt.Tx) error {
-		return src(tx, func(d wire.Doc) bool {
-			if !match(d) {
-				return true
-			}
-			if skip > 0 {
-				skip--
-				return true
-			}
-			rows = append(rows, d)
-			if len(rows) == streamChunk && !flush() {
-				stopped = true
-				return false
-			}
-			left--
-			return left != 0
-		})
 	})
-	if err != nil && !errors.Is(err, errStop) {
-		return err
-	}
-	if !stopped {
-		flush()
-	}
-	return nil
+	return from, to, bounded
 }
 
-func (r *Repo) sorted(q Query, match matcher, src source, yield func(wire.Doc, error) bool) error {
-	var rows []wire.Doc
-	err := r.db.View(func(tx *bolt.Tx) error {
-		return src(tx, func(d wire.Doc) bool {
-			if match(d) {
-				rows = append(rows, d)
+// nameSpans returns the parts of a name index that can hold rows of the parents:
+// single names where the filter gives them, else a range.
+func nameSpans(filter wire.Doc, parents []string, unique bool) []span {
+	var out []span
+	names, exact := wanted(filter, "name")
+	from, to, bounded := bounds(filter, "name")
+	for _, p := range parents {
+		if !exact {
+			s := span{nameKey(p, from), behind(nameKey(p, ""))}
+			if bounded {
+				s.to = behind(nameKey(p, to))
 			}
-			return true
-		})
-	})
-	if err != nil && !errors.Is(err, errStop) {
-		return err
-	}
-	sort.SliceStable(rows, func(i, j int) bool { return less(rows[i], rows[j], q.OrderBy) })
-	rows = rows[min(max(q.Skip, 0), int64(len(rows))):]
-	if q.Limit >= 0 {
-		rows = rows[:min(q.Limit, int64(len(rows)))]
-	}
-	for _, d := range rows {
-		if !yield(project(d, q.Selector), nil) {
-			return nil
-		}
-	}
-	return nil
-}
-
-func less(a, b wire.Doc, order wire.Doc) bool {
-	for _, o := range order {
-		x, _ := a.Get(o.Key)
-		y, _ := b.Get(o.Key)
-		c, same := compare(x, y)
-		if !same {
-			c = b2i(x != nil) - b2i(y != nil)
-		}
-		if dir, _ := number(o.Value); dir < 0 {
-			c = -c
-		}
-		if c != 0 {
-			return c < 0
-		}
-	}
-	return false
-}
-
-// project applies a selector: the selected fields in storage order, the absent
-// ones with the selector's value.
-func project(d, selector wire.Doc) wire.Doc {
-	if len(selector) == 0 {
-		return d
-	}
-	out := make(wire.Doc, 0, len(selector))
-	for _, f := range d {
-		if selector.Has(f.Key) {
-			out = append(out, f)
-		}
-	}
-	for _, s := range selector {
-		if !d.Has(s.Key) {
 			out = append(out, s)
+			continue
+		}
+		for _, n := range names {
+			key := nameKey(p, n)
+			if unique {
+				out = append(out, span{key, append(slices.Clone(key), 0)})
+			} else {
+				out = append(out, prefixSpan(append(key, 0)))
+			}
 		}
 	}
 	return out
-}
-
-// Count returns how many records a list yields.
-func Count(seq iter.Seq2[wire.Doc, error]) (int64, error) {
-	var n int64
-	for _, err := range seq {
-		if err != nil {
-			return 0, err
-		}
-		n++
-	}
-	return n, nil
-}
-
-// wanted returns the value of a top-level equality condition, or one nested in
-// $and, so that lists can use an index.
-func wanted(filter wire.Doc, key string) (string, bool) {
-	for _, f := range filter {
-		if f.Key == key {
-			s, ok := f.Value.(string)
-			return s, ok
-		}
-		if items, ok := f.Value.([]any); ok && f.Key == "$and" {
-			for _, it := range items {
-				if d, ok := it.(wire.Doc); ok {
-					if s, ok := wanted(d, key); ok {
-						return s, true
-					}
-				}
-			}
-		}
-	}
-	return "", false
-}
-
-// lowerBound returns the value of name > or >= in a filter, where an ordered
-// scan can start.
-func lowerBound(filter wire.Doc, key string) string {
-	if v, ok := filter.Get(key); ok {
-		if ops, ok := v.(wire.Doc); ok {
-			if s, ok := docString(ops, "$gt"); ok {
-				return s
-			}
-			if s, ok := docString(ops, "$gte"); ok {
-				return s
-			}
-		}
-	}
-	if items, ok := filter.Get("$and"); ok {
-		arr, _ := items.([]any)
-		for _, it := range arr {
-			if d, ok := it.(wire.Doc); ok {
-				if s := lowerBound(d, key); s != "" {
-					return s
-				}
-			}
-		}
-	}
-	return ""
 }

@@ -2,83 +2,12 @@ package repo
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"iter"
-	"strings"
 
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/sequoiacm/scmfs/internal/wire"
 )
-
-// wsRecord is a workspace as stored.
-type wsRecord struct {
-	ID          int64           `json:"id"`
-	Name        string          `json:"name"`
-	Description string          `json:"desc,omitempty"`
-	CreateUser  string          `json:"cu"`
-	CreateTime  int64           `json:"c"`
-	UpdateUser  string          `json:"uu"`
-	UpdateTime  int64           `json:"ut"`
-	Directories bool            `json:"dirs"`
-	Sharding    string          `json:"shard,omitempty"`
-	TimeRegex   *string         `json:"regex,omitempty"`
-	TimePattern *string         `json:"pattern,omitempty"`
-	UniqueNames bool            `json:"uniq,omitempty"`
-	Preferred   string          `json:"pref,omitempty"`
-	Cache       string          `json:"cache,omitempty"`
-	External    json.RawMessage `json:"ext,omitempty"`
-	Version     int64           `json:"ver"`
-}
-
-// doc prints the record of part 1 section 4.2; one adds what only GET one has.
-func (w *wsRecord) doc(site string, one bool) wire.Doc {
-	loc := func(domain string) wire.Doc {
-		d := wire.Doc{{Key: "site_id", Value: int32(1)}, {Key: "domain", Value: domain}}
-		if one {
-			d.Set("site", site)
-			d.Set("location_type", "sequoiadb")
-		}
-		return d
-	}
-	out := wire.Doc{
-		{Key: "id", Value: int32(w.ID)}, {Key: "name", Value: w.Name}, {Key: "description", Value: w.Description},
-		{Key: "create_user", Value: w.CreateUser}, {Key: "create_time", Value: w.CreateTime},
-		{Key: "update_user", Value: w.UpdateUser}, {Key: "update_time", Value: w.UpdateTime},
-		{Key: "meta_location", Value: loc("domain1")}, {Key: "data_location", Value: []any{loc("domain2")}},
-		{Key: "batch_sharding_type", Value: orElse(w.Sharding, "none")},
-		{Key: "batch_id_time_regex", Value: strOrNil(w.TimeRegex)}, {Key: "batch_id_time_pattern", Value: strOrNil(w.TimePattern)},
-		{Key: "batch_file_name_unique", Value: w.UniqueNames}, {Key: "enable_directory", Value: w.Directories},
-		{Key: "site_cache_strategy", Value: orElse(w.Cache, "ALWAYS")}, {Key: "version", Value: int32(w.Version)},
-		{Key: "tag_retrieval_status", Value: "disabled"},
-	}
-	if w.Preferred != "" {
-		out.Set("preferred", w.Preferred)
-	}
-	if len(w.External) > 0 {
-		out.Set("external_data", rawDoc(w.External, nil))
-	}
-	return out
-}
-
-func orElse(s, other string) string {
-	if s == "" {
-		return other
-	}
-	return s
-}
-
-func checkWorkspaceName(name string) error {
-	if name == "" || strings.ContainsAny(name, `/\%;|.:*?<>"`) {
-		return Errorf(wire.CodeInvalidArgument, "invalid workspace name: %q", name)
-	}
-	for i := range len(name) {
-		if name[i] >= 0x80 {
-			return Errorf(wire.CodeInvalidArgument, "workspace name is not ASCII: %q", name)
-		}
-	}
-	return nil
-}
 
 // CreateWorkspace makes a workspace from its configuration (keys of part 1
 // section 4.2); only ROLE_AUTH_ADMIN may. Existing is -208.
@@ -91,27 +20,18 @@ func (r *Repo) CreateWorkspace(c Caller, name string, conf wire.Doc) (wire.Doc, 
 	}
 	now := r.nowMillis()
 	rec := &wsRecord{Name: name, CreateUser: c.User, UpdateUser: c.User, CreateTime: now, UpdateTime: now, Version: 1}
-	rec.Description, _ = docString(conf, "description")
-	rec.Directories, _ = docBool(conf, "enable_directory")
-	rec.Sharding, _ = docString(conf, "batch_sharding_type")
-	rec.UniqueNames, _ = docBool(conf, "batch_file_name_unique")
-	rec.Preferred, _ = docString(conf, "preferred")
-	rec.Cache, _ = docString(conf, "site_cache_strategy")
-	for key, to := range map[string]**string{"batch_id_time_regex": &rec.TimeRegex, "batch_id_time_pattern": &rec.TimePattern} {
-		if s, ok := docString(conf, key); ok {
-			*to = &s
-		}
+	if err := rec.configure(conf, r.o.Site); err != nil {
+		return nil, err
 	}
 	err := r.q.run(func(tx *bolt.Tx) error {
-		all := tx.Bucket(bucketWS)
+		all, meta := tx.Bucket(bucketWS), tx.Bucket(bucketMeta)
 		if all.Get([]byte(name)) != nil {
 			return Errorf(wire.CodeWorkspaceExist, "workspace exists: %s", name)
 		}
-		meta := tx.Bucket(bucketMeta)
+		rec.ID = 1
 		if b := meta.Get(keyWSSerial); b != nil {
-			rec.ID = int64(binary.BigEndian.Uint64(b))
+			rec.ID = int64(binary.BigEndian.Uint64(b)) + 1
 		}
-		rec.ID++
 		if err := meta.Put(keyWSSerial, binary.BigEndian.AppendUint64(nil, uint64(rec.ID))); err != nil {
 			return err
 		}
@@ -140,131 +60,188 @@ func (r *Repo) CreateWorkspace(c Caller, name string, conf wire.Doc) (wire.Doc, 
 	return rec.doc(r.o.Site, true), nil
 }
 
-// UpdateWorkspace makes one logical change (part 1 section 4.1).
+// UpdateWorkspace makes one logical change (part 1 section 4.1); only
+// ROLE_AUTH_ADMIN may. An unknown key is -101, turning directories on -700.
 func (r *Repo) UpdateWorkspace(c Caller, name string, updator wire.Doc) (wire.Doc, error) {
-	if !r.isAdmin(c) {
-		return nil, Errorf(wire.CodeOperationUnauthorized, "user %s may not change workspaces", c.User)
-	}
 	var out wire.Doc
-	err := r.q.run(func(tx *bolt.Tx) error {
-		w, err := workspace(tx, name)
-		if err != nil {
-			return err
+	err := r.changeWorkspace(name, func(w *wsTx) error {
+		if !r.isAdmin(c) {
+			return Errorf(wire.CodeOperationUnauthorized, "user %s may not change workspaces", c.User)
 		}
-		for _, f := range updator {
-			switch f.Key {
-			case "description":
-				w.ws.Description, _ = f.Value.(string)
-			case "preferred":
-				w.ws.Preferred, _ = f.Value.(string)
-			case "site_cache_strategy":
-				w.ws.Cache, _ = f.Value.(string)
-			case "enable_directory":
-				on, _ := f.Value.(bool)
-				if on && !w.ws.Directories {
-					return Errorf(wire.CodeConfigServerError, "directories cannot be turned on again")
-				}
-				w.ws.Directories = on
-			case "add_data_location", "rmove_data_location", "update_data_location", "merge", "meta_domain":
-			default:
-				return Errorf(wire.CodeInvalidArgument, "unknown updator key: %s", f.Key)
-			}
+		changes := updator
+		if len(updator) > 1 {
+			changes.Delete("merge") // says how a location is updated
+		}
+		if len(changes) != 1 {
+			return Errorf(wire.CodeInvalidArgument, "exactly one change at a time, got %d", len(changes))
+		}
+		if err := w.reconfigure(changes[0], r.o.Site); err != nil {
+			return err
 		}
 		w.ws.UpdateUser, w.ws.UpdateTime = c.User, r.nowMillis()
 		w.ws.Version++
 		out = w.ws.doc(r.o.Site, true)
-		return tx.Bucket(bucketWS).Put([]byte(name), encode(w.ws))
+		return w.tx.Bucket(bucketWS).Put([]byte(name), encode(w.ws))
 	})
 	return out, err
 }
 
-// DeleteWorkspace removes a workspace; one that holds files or directories is
-// -207 unless enforced.
-func (r *Repo) DeleteWorkspace(c Caller, name string, enforced bool) error {
-	if !r.isAdmin(c) {
-		return Errorf(wire.CodeOperationUnauthorized, "user %s may not delete workspaces", c.User)
+func (w *wsTx) reconfigure(f wire.Field, site string) error {
+	s, isString := f.Value.(string)
+	switch f.Key {
+	case "description", "preferred", "site_cache_strategy", "meta_domain":
+		if !isString {
+			return Errorf(wire.CodeInvalidArgument, "%s is not a string", f.Key)
+		}
 	}
+	switch f.Key {
+	case "description":
+		w.ws.Description = s
+	case "preferred":
+		w.ws.Preferred = s
+	case "site_cache_strategy":
+		w.ws.Cache = s
+	case "meta_domain":
+		meta := location(w.ws.Meta, "", "", false)
+		meta.Set("domain", s)
+		w.ws.Meta = wire.AppendJSON(nil, meta)
+	case "update_data_location":
+		list, ok := f.Value.([]any)
+		if !ok {
+			list = []any{f.Value}
+		}
+		for _, v := range list {
+			if err := w.ws.setLocation(&w.ws.Data, v, site); err != nil {
+				return err
+			}
+		}
+	case "add_data_location", "rmove_data_location":
+		return Errorf(wire.CodeInvalidArgument, "%s: this store has one site, and the workspace is on it", f.Key)
+	case "enable_directory":
+		on, ok := f.Value.(bool)
+		switch {
+		case !ok:
+			return Errorf(wire.CodeInvalidArgument, "enable_directory is not a boolean")
+		case on && !w.ws.Directories:
+			return Errorf(wire.CodeConfigServerError, "directories cannot be turned on")
+		case !on && w.ws.Directories:
+			return w.disableDirectories()
+		}
+	case "merge":
+	default:
+		return Errorf(wire.CodeInvalidArgument, "unknown updator key: %s", f.Key)
+	}
+	return nil
+}
+
+// disableDirectories gives the name index the form it has without directories;
+// directories and where files were in them stay recorded.
+func (w *wsTx) disableDirectories() error {
+	w.ws.Directories = false
+	if err := w.top.DeleteBucket([]byte("names")); err != nil {
+		return err
+	}
+	names, err := w.top.CreateBucket([]byte("names"))
+	if err != nil {
+		return err
+	}
+	w.names = names
+	_, err = allCurrent(w, nil, false, func(_ []byte, r row) (bool, error) {
+		f := r.(*fileRecord)
+		return true, names.Put(w.fileNameKey(f.Dir, f.Name, f.ID), []byte(f.ID))
+	})
+	return err
+}
+
+// DeleteWorkspace removes a workspace; one that holds files or directories is
+// -207 unless enforced. Only ROLE_AUTH_ADMIN may.
+func (r *Repo) DeleteWorkspace(c Caller, name string, enforced bool) error {
 	var gone []string
-	err := r.q.run(func(tx *bolt.Tx) error {
-		gone = nil
-		w, err := workspace(tx, name)
-		if err != nil {
-			return err
+	err := r.changeWorkspace(name, func(w *wsTx) error {
+		if !r.isAdmin(c) {
+			return Errorf(wire.CodeOperationUnauthorized, "user %s may not delete workspaces", c.User)
 		}
 		if !enforced && (w.count(countFiles) > 0 || w.count(countDirs) > 1) {
 			return Errorf(wire.CodeWorkspaceNotEmpty, "workspace is not empty: %s", name)
 		}
-		forgetID := func(id string) error {
-			file, err := forget(tx, id)
-			if file != "" {
-				gone = append(gone, file)
-			}
+		var err error
+		if gone, err = w.contentFiles(); err != nil {
 			return err
 		}
-		if err := w.files.ForEach(func(_, v []byte) error {
-			var f fileRecord
-			if err := decode(v, &f); err != nil {
-				return err
-			}
-			return forgetID(f.DataID)
-		}); err != nil {
+		if err := w.tx.DeleteBucket(wsBucketName(w.ws.ID)); err != nil {
 			return err
 		}
-		if err := w.bps.ForEach(func(_, v []byte) error {
-			var bp bpRecord
-			if err := decode(v, &bp); err != nil {
-				return err
-			}
-			gone = append(gone, bp.DataID)
-			return nil
-		}); err != nil {
-			return err
-		}
-		if err := tx.DeleteBucket(wsBucketName(w.ws.ID)); err != nil {
-			return err
-		}
-		return tx.Bucket(bucketWS).Delete([]byte(name))
+		return w.tx.Bucket(bucketWS).Delete([]byte(name))
 	})
-	if err == nil {
-		r.removeLater(gone)
-		r.forgetPrivileges(name)
+	if err != nil {
+		return err
 	}
-	return err
+	r.removeLater(gone)
+	return r.forgetPrivileges(name)
+}
+
+// contentFiles takes all content files of the workspace out of the records and
+// returns their data ids.
+func (w *wsTx) contentFiles() (gone []string, err error) {
+	blobs := w.tx.Bucket(bucketBlobs)
+	err = blobs.ForEach(func(k, v []byte) error {
+		if len(v) == 8 && int64(binary.BigEndian.Uint64(v)) == w.ws.ID {
+			gone = append(gone, string(k))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	for _, id := range gone {
+		if err := blobs.Delete([]byte(id)); err != nil {
+			return nil, err
+		}
+	}
+	err = w.bps.ForEach(func(_, v []byte) error {
+		var bp bpRecord
+		if err := decode(v, &bp); err != nil {
+			return err
+		}
+		gone = append(gone, bp.DataID)
+		return nil
+	})
+	return gone, err
 }
 
 // Workspace returns one workspace as GET one prints it.
 func (r *Repo) Workspace(name string) (wire.Doc, error) {
 	var out wire.Doc
-	err := r.db.View(func(tx *bolt.Tx) error {
-		w, err := workspace(tx, name)
-		if err == nil {
-			out = w.ws.doc(r.o.Site, true)
-		}
-		return err
+	err := r.inWorkspace(name, func(w *wsTx) error {
+		out = w.ws.doc(r.o.Site, true)
+		return nil
 	})
 	return out, err
 }
 
-// Workspaces lists raw records.
+// Workspaces lists raw records; the selector is ignored.
 func (r *Repo) Workspaces(q Query) iter.Seq2[wire.Doc, error] {
-	return r.list(q, func(tx *bolt.Tx, yield func(wire.Doc) bool) error {
+	var rows []row
+	if err := r.db.View(func(tx *bolt.Tx) error {
 		return forEachWorkspace(tx, func(w *wsTx) error {
-			if !yield(w.ws.doc(r.o.Site, false)) {
-				return errStop
-			}
+			rows = append(rows, docRow(w.ws.doc(r.o.Site, false)))
 			return nil
 		})
-	})
-}
-
-func docString(d wire.Doc, key string) (string, bool) {
-	v, _ := d.Get(key)
-	s, ok := v.(string)
-	return s, ok
-}
-
-func docBool(d wire.Doc, key string) (bool, bool) {
-	v, _ := d.Get(key)
-	b, ok := v.(bool)
-	return b, ok
+	}); err != nil {
+		return failed(err)
+	}
+	q.Selector = nil
+	src := source{rows: func(_ *wsTx, after []byte, _ bool, visit func([]byte, row) (bool, error)) (bool, error) {
+		start := uint64(0)
+		if len(after) == 8 {
+			start = binary.BigEndian.Uint64(after) + 1
+		}
+		for i := start; i < uint64(len(rows)); i++ {
+			if more, err := visit(binary.BigEndian.AppendUint64(nil, i), rows[i]); err != nil || !more {
+				return false, err
+			}
+		}
+		return true, nil
+	}}
+	return run(q, src, func(fn func(*wsTx) error) error { return fn(nil) })
 }

@@ -2,24 +2,28 @@ package repo
 
 import (
 	"encoding/binary"
+	"strings"
 
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/sequoiacm/scmfs/internal/wire"
 )
 
-// wsTx is one workspace inside a transaction.
+// wsTx is one workspace inside a transaction. Its buckets are its own, so that
+// removing a workspace frees pages instead of deleting keys.
 type wsTx struct {
 	ws       *wsRecord
-	top      *bolt.Bucket
+	tx       *bolt.Tx
+	top      *bolt.Bucket // counters
 	dirs     *bolt.Bucket // id -> dirRecord
 	dirNames *bolt.Bucket // parent 0 name -> id
 	files    *bolt.Bucket // id major -> fileRecord
-	names    *bolt.Bucket // directory 0 name [0 id, without directories] -> id
+	names    *bolt.Bucket // see fileNameKey -> id
 	bps      *bolt.Bucket // name -> bpRecord
+	inline   *bolt.Bucket // data id -> content
 }
 
-var wsBuckets = [...]string{"dirs", "dirnames", "files", "names", "breakpoints"}
+var wsBuckets = [...]string{"dirs", "dirnames", "files", "names", "breakpoints", "inline"}
 
 func wsBucketName(id int64) []byte {
 	return binary.BigEndian.AppendUint64([]byte("w"), uint64(id))
@@ -40,9 +44,10 @@ func workspace(tx *bolt.Tx, name string) (*wsTx, error) {
 
 func openWorkspace(tx *bolt.Tx, rec *wsRecord) *wsTx {
 	top := tx.Bucket(wsBucketName(rec.ID))
-	return &wsTx{ws: rec, top: top,
+	return &wsTx{ws: rec, tx: tx, top: top,
 		dirs: top.Bucket([]byte("dirs")), dirNames: top.Bucket([]byte("dirnames")),
-		files: top.Bucket([]byte("files")), names: top.Bucket([]byte("names")), bps: top.Bucket([]byte("breakpoints"))}
+		files: top.Bucket([]byte("files")), names: top.Bucket([]byte("names")),
+		bps: top.Bucket([]byte("breakpoints")), inline: top.Bucket([]byte("inline"))}
 }
 
 func forEachWorkspace(tx *bolt.Tx, fn func(*wsTx) error) error {
@@ -55,6 +60,29 @@ func forEachWorkspace(tx *bolt.Tx, fn func(*wsTx) error) error {
 	})
 }
 
+// inWorkspace runs fn in a read transaction on one workspace.
+func (r *Repo) inWorkspace(name string, fn func(*wsTx) error) error {
+	return r.db.View(func(tx *bolt.Tx) error {
+		w, err := workspace(tx, name)
+		if err != nil {
+			return err
+		}
+		return fn(w)
+	})
+}
+
+// changeWorkspace runs fn in a durable transaction on one workspace; the rules
+// of [commitQueue.run] apply.
+func (r *Repo) changeWorkspace(name string, fn func(*wsTx) error) error {
+	return r.q.run(func(tx *bolt.Tx) error {
+		w, err := workspace(tx, name)
+		if err != nil {
+			return err
+		}
+		return fn(w)
+	})
+}
+
 // needDirs refuses what a workspace without directories cannot do.
 func (w *wsTx) needDirs() error {
 	if !w.ws.Directories {
@@ -63,7 +91,8 @@ func (w *wsTx) needDirs() error {
 	return nil
 }
 
-// Counters: current files, all versions, directories (the root included).
+// Counters: current files, all versions, directories (the root included). They
+// stand beside the buckets of the workspace, so their names must differ.
 const (
 	countFiles    = "count.files"
 	countVersions = "count.versions"
@@ -72,7 +101,7 @@ const (
 
 func (w *wsTx) count(name string) int64 {
 	b := w.top.Get([]byte(name))
-	if b == nil {
+	if len(b) != 8 {
 		return 0
 	}
 	return int64(binary.BigEndian.Uint64(b))
@@ -126,53 +155,60 @@ func (w *wsTx) current(id string) (*fileRecord, error) {
 	} else {
 		k, v = c.Prev()
 	}
-	if len(k) != len(id)+8 || string(k[:len(id)]) != id {
+	if !isVersionOf(k, id) {
 		return nil, Errorf(wire.CodeFileNotFound, "file not exist: id=%s", id)
 	}
-	var f fileRecord
-	return &f, decode(v, &f)
+	return decodeFile(v)
 }
 
-// version returns one version of a file; a zero Version means the current one.
+func isVersionOf(key []byte, id string) bool {
+	return len(key) == len(id)+8 && string(key[:len(id)]) == id
+}
+
+func (w *wsTx) exists(id string) bool {
+	k, _ := w.files.Cursor().Seek([]byte(id))
+	return isVersionOf(k, id)
+}
+
+// version returns one version of a file.
 func (w *wsTx) version(id string, v Version) (*fileRecord, error) {
-	if v.unset() {
+	if v == Current {
 		return w.current(id)
 	}
 	b := w.files.Get(versionKey(id, v.Major))
 	if b == nil || v.Minor != 0 {
 		return nil, Errorf(wire.CodeFileNotFound, "file not exist: id=%s version=%d.%d", id, v.Major, v.Minor)
 	}
-	var f fileRecord
-	return &f, decode(b, &f)
+	return decodeFile(b)
 }
 
 func (w *wsTx) putVersion(f *fileRecord) error {
-	return w.files.Put(versionKey(f.ID, f.Major), encode(f))
+	return w.files.Put(versionKey(f.ID, f.Major), f.encode())
 }
 
 // versions calls fn for every version of a file, oldest first.
 func (w *wsTx) versions(id string, fn func(*fileRecord) error) error {
 	c := w.files.Cursor()
-	for k, v := c.Seek([]byte(id)); k != nil && len(k) == len(id)+8 && string(k[:len(id)]) == id; k, v = c.Next() {
-		var f fileRecord
-		if err := decode(v, &f); err != nil {
+	for k, v := c.Seek([]byte(id)); isVersionOf(k, id); k, v = c.Next() {
+		f, err := decodeFile(v)
+		if err != nil {
 			return err
 		}
-		if err := fn(&f); err != nil {
+		if err := fn(f); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// fileNameKey is unique per name in a workspace with directories, per file
-// without: names may repeat there.
+// fileNameKey is (directory, name) in a workspace with directories, where it is
+// unique. Without directories names may repeat, so the id is part of the key,
+// and all files are in one place, whatever directory they once had.
 func (w *wsTx) fileNameKey(dir, name, id string) []byte {
-	k := nameKey(dir, name)
-	if !w.ws.Directories {
-		k = append(append(k, 0), id...)
+	if w.ws.Directories {
+		return nameKey(dir, name)
 	}
-	return k
+	return append(append(nameKey(wire.RootDirID, name), 0), id...)
 }
 
 func (w *wsTx) fileByName(dir, name string) (string, bool) {
@@ -186,4 +222,15 @@ func (w *wsTx) fileByName(dir, name string) (string, bool) {
 func (w *wsTx) dirByName(parent, name string) (string, bool) {
 	id := w.dirNames.Get(nameKey(parent, name))
 	return string(id), id != nil
+}
+
+// empty reports whether a directory has neither files nor directories.
+func (w *wsTx) empty(dir string) bool {
+	prefix := nameKey(dir, "")
+	for _, b := range []*bolt.Bucket{w.dirNames, w.names} {
+		if k, _ := b.Cursor().Seek(prefix); strings.HasPrefix(string(k), string(prefix)) {
+			return false
+		}
+	}
+	return true
 }

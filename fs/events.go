@@ -1,0 +1,21 @@
+package fs
+
+import (
+	"github.com/sequoiacm/scmfs/writeback"
+)
+
+// watch lets the tree hear of what becomes of a draft in the background: an
+// upload that a close did not wait for. Call it once per draft.
+func (ws *workspace) watch(d *writeback.Draft) {
+	d.OnChange(func(e writeback.Event) { ws.happened(e) })
+}
+
+func (ws *workspace) happened(e writeback.Event) {
+	if e.Kind != writeback.Published || e.File.ID == "" {
+		return
+	}
+	ws.published(e.File)
+	if n := ws.files.peek(e.File.ID); n != nil && !n.open() {
+		ws.fs.attributesChanged(n)
+	}
+}

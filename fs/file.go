@@ -1,0 +1,318 @@
+package fs
+
+import (
+	"context"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/sequoiacm/scmfs/client"
+	"github.com/sequoiacm/scmfs/internal/readcache"
+	"github.com/sequoiacm/scmfs/writeback"
+)
+
+// fileNode is one file: its record, its attributes and, while it is written, its
+// draft. Names and paths are not kept here; a name is the listing's business.
+//
+// A node's content changes by what is written through this mount. When another
+// client publishes a version while the file is open here, the open handles keep
+// this node and its content, and the next lookup makes a new node: the program
+// sees what it would see if the file had been replaced by rename.
+type fileNode struct {
+	fusefs.Inode
+
+	ws   *workspace
+	ino  uint64
+	gen  uint64
+	kind uint32 // S_IFMT bits
+
+	mu       sync.Mutex
+	id       client.FileID    // changes once, when a draft becomes the next version of another file
+	rec      *client.File     // nil until published; what it points to never changes; guarded by mu
+	seen     time.Time        // when rec was true at the store; guarded by mu
+	local    time.Time        // last change made through this mount; guarded by mu
+	draft    *writeback.Draft // live; nil while the store's content counts; guarded by mu
+	meta     map[string]string
+	px       posix         // decoded from meta; guarded by mu
+	mtimeAt  time.Time     // when px.MTime was set by a program, zero = it was not; guarded by mu
+	mtimes   mtimeOf       // guarded by mu
+	atime    time.Time     // in memory only; guarded by mu
+	ctime    time.Time     // of a local change that the store has no time for; guarded by mu
+	opens    int           // handles; guarded by mu
+	writers  int           // handles that may write; guarded by mu
+	detached bool          // no name leads here any more; guarded by mu
+	cached   client.DataID // content of the pages in the kernel; guarded by mu
+	kept     *os.File      // content of a file that was unlinked while open; guarded by mu
+}
+
+// mtimeOf is a modification time that this mount showed for content while it was
+// written, and goes on showing for it.
+type mtimeOf struct {
+	data client.DataID
+	t    time.Time
+}
+
+var (
+	_ fusefs.NodeGetattrer = (*fileNode)(nil)
+	_ fusefs.NodeSetattrer = (*fileNode)(nil)
+	_ fusefs.NodeOpener    = (*fileNode)(nil)
+)
+
+// kindOf returns the S_IFMT bits of a file with the given metadata.
+func kindOf(px posix) uint32 {
+	if px.Type != 0 {
+		return px.Type
+	}
+	return syscall.S_IFREG
+}
+
+// file returns the node of a published file, brought up to date with rec.
+func (ws *workspace) file(rec *client.File) *fileNode {
+	for {
+		n := ws.files.get(rec.ID, func() *fileNode {
+			px := decodePosix(rec.Metadata)
+			return &fileNode{ws: ws, ino: fileIno(ws.name, rec.ID), gen: ws.fs.gens.next(), kind: kindOf(px), id: rec.ID}
+		})
+		if n.take(rec) {
+			return n
+		}
+		ws.files.unbind(rec.ID, n)
+		n.detach()
+	}
+}
+
+// draftNode returns the node of a draft.
+func (ws *workspace) draftNode(d *writeback.Draft) *fileNode {
+	id := d.FileID()
+	return ws.files.get(id, func() *fileNode {
+		meta := d.Meta()
+		px := decodePosix(meta)
+		return &fileNode{
+			ws: ws, ino: fileIno(ws.name, id), gen: ws.fs.gens.next(), kind: kindOf(px), id: id,
+			draft: d, meta: meta, px: px,
+		}
+	})
+}
+
+// take adopts a record that the store gave just now. It answers false when the
+// node cannot become that file: it is open with other content, or of another type.
+func (n *fileNode) take(rec *client.File) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := n.ws.fs.opt.Now()
+	if n.rec == rec {
+		n.seen = now
+		return true
+	}
+	if n.rec != nil && rec.Version.Major < n.rec.Version.Major && now.Sub(n.local) < 2*n.ws.fs.opt.Expiry {
+		return true // asked before our own change, answered after it
+	}
+	px := decodePosix(rec.Metadata)
+	if kindOf(px) != n.kind {
+		return false
+	}
+	if n.liveLocked() != nil {
+		n.rec, n.seen = rec, now // the draft's attributes stay
+		return true
+	}
+	if other := n.rec != nil && n.rec.Data != rec.Data; other && n.opens > 0 {
+		return false
+	} else if other && n.cached != "" {
+		n.cached = ""
+		n.ws.fs.contentChanged(n)
+	}
+	n.setLocked(rec, px, now)
+	return true
+}
+
+// adopt takes over the record of a change made through this mount.
+func (n *fileNode) adopt(rec client.File) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := n.ws.fs.opt.Now()
+	if n.rec != nil && rec.Version.Major < n.rec.Version.Major {
+		return
+	}
+	n.local = now
+	if d := n.liveLocked(); d != nil && d.Dirty() {
+		n.rec, n.seen = &rec, now
+		return
+	}
+	n.setLocked(&rec, decodePosix(rec.Metadata), now)
+}
+
+func (n *fileNode) setLocked(rec *client.File, px posix, now time.Time) {
+	n.rec, n.seen, n.meta, n.px = rec, now, rec.Metadata, px
+	n.mtimeAt = time.Time{}
+}
+
+// detach says that no name leads to this node any more. Its handles go on.
+func (n *fileNode) detach() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.detached = true
+	n.ctime = n.ws.fs.opt.Now()
+}
+
+// live returns the draft that is the file's content at present, nil when the
+// store's is.
+func (n *fileNode) live() *writeback.Draft {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.liveLocked()
+}
+
+func (n *fileNode) liveLocked() *writeback.Draft {
+	if n.draft == nil && !n.detached {
+		// Closed and not published yet, and the kernel had forgotten the node.
+		n.draft, _ = n.ws.fs.queue.ForFile(n.ws.name, n.id)
+	}
+	if n.draft != nil && n.opens == 0 && !n.draft.Dirty() && n.rec != nil {
+		n.draft = nil
+	}
+	return n.draft
+}
+
+// fresh tells for how long the record may still be believed.
+func (n *fileNode) freshLocked() time.Duration {
+	return n.ws.fs.opt.Expiry - n.ws.fs.opt.Now().Sub(n.seen)
+}
+
+// revalidate makes sure that the record is not older than the expiry. A fresh
+// listing of the directory answers without a request.
+func (n *fileNode) revalidate(ctx context.Context) syscall.Errno {
+	n.mu.Lock()
+	if n.detached || n.liveLocked() != nil || n.rec == nil || n.freshLocked() > 0 {
+		gone := n.rec == nil && n.draft == nil && !n.detached
+		n.mu.Unlock()
+		if gone {
+			return syscall.ESTALE
+		}
+		return 0
+	}
+	id, rec, open := n.id, n.rec, n.opens > 0
+	n.mu.Unlock()
+
+	if l := n.ws.listingOf(rec.Dir); l != nil {
+		if rows, ok := l.snapshot(); ok {
+			if r, ok := findRow(rows, rec.Name); ok && r.file != nil && r.file.ID == id {
+				return n.refreshed(r.file, open)
+			}
+		}
+	}
+	f, err := n.ws.store.File(ctx, id)
+	if client.KindOf(err) == client.NotExist {
+		if open {
+			n.ws.files.unbind(id, n)
+			n.detach()
+			return 0
+		}
+		return syscall.ESTALE
+	}
+	if err != nil {
+		return errnoOf(ctx, err)
+	}
+	return n.refreshed(&f, open)
+}
+
+func (n *fileNode) refreshed(rec *client.File, open bool) syscall.Errno {
+	if n.take(rec) || open {
+		return 0
+	}
+	return syscall.ESTALE // the kernel looks the name up again and finds the new node
+}
+
+// Getattr implements fusefs.NodeGetattrer. It answers from memory while the file
+// is written here, and for an expiry after the store was asked.
+func (n *fileNode) Getattr(ctx context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	ctx, cancel := n.ws.fs.op(ctx)
+	defer cancel()
+	if errno := n.revalidate(ctx); errno != 0 {
+		return errno
+	}
+	out.SetTimeout(n.fill(&out.Attr))
+	return 0
+}
+
+// fill writes the attributes and returns how long they may be believed.
+func (n *fileNode) fill(out *fuse.Attr) time.Duration {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	opt := &n.ws.fs.opt
+	d := n.liveLocked()
+	out.Ino = n.ino
+	out.Mode = n.kind | opt.FileMode
+	if n.px.Perm != nil {
+		out.Mode = n.kind | *n.px.Perm
+	}
+	out.Owner = fuse.Owner{Uid: opt.UID, Gid: opt.GID}
+	if n.px.UID != nil {
+		out.Uid = *n.px.UID
+	}
+	if n.px.GID != nil {
+		out.Gid = *n.px.GID
+	}
+	out.Rdev = n.px.Rdev
+	out.Nlink = 1
+	if n.detached {
+		out.Nlink = 0
+	}
+	switch {
+	case n.kind == syscall.S_IFLNK:
+		out.Mode = n.kind | 0o777
+		out.Size = uint64(len(n.px.Link))
+	case n.kind != syscall.S_IFREG:
+	case d != nil:
+		out.Size = uint64(d.Size())
+	case n.rec != nil:
+		out.Size = uint64(n.rec.Size)
+	}
+	mtime := n.mtimeLocked(d)
+	atime := n.atime
+	if atime.IsZero() {
+		atime = mtime
+	}
+	ctime := mtime
+	if n.rec != nil && n.rec.UpdateTime.After(ctime) {
+		ctime = n.rec.UpdateTime
+	}
+	if n.ctime.After(ctime) {
+		ctime = n.ctime
+	}
+	out.SetTimes(&atime, &mtime, &ctime)
+	if d != nil || n.detached {
+		return opt.Expiry
+	}
+	return max(n.freshLocked(), time.Millisecond)
+}
+
+// mtimeLocked prefers what a program set, then what was shown while the content
+// was written here, then the store's times.
+func (n *fileNode) mtimeLocked(d *writeback.Draft) time.Time {
+	if d != nil && (d.Dirty() || n.rec == nil) {
+		written := d.ModTime()
+		if !n.px.MTime.IsZero() && !n.mtimeAt.IsZero() && !written.After(n.mtimeAt) {
+			return n.px.MTime
+		}
+		if n.rec == nil && n.mtimeAt.IsZero() && !n.px.MTime.IsZero() {
+			return n.px.MTime // a draft of an earlier run, or one that was stamped
+		}
+		return written
+	}
+	switch {
+	case n.rec == nil:
+		return n.ctime
+	case !n.px.MTime.IsZero() && n.px.Major == n.rec.Version.Major:
+		return n.px.MTime
+	case n.mtimes.data != "" && n.mtimes.data == n.rec.Data:
+		return n.mtimes.t
+	}
+	return n.rec.ModTime()
+}
+
+func (n *fileNode) tree() *FS                { return n.ws.fs }
+func (n *fileNode) number() uint64           { return n.ino }
+func (n *fileNode) source() readcache.Source { return n.ws.store }

@@ -1,0 +1,133 @@
+package fs
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/sequoiacm/scmfs/writeback"
+)
+
+func callerOf(ctx context.Context) fuse.Caller {
+	if c, ok := fuse.FromContext(ctx); ok {
+		return *c
+	}
+	return fuse.Caller{}
+}
+
+// Flush implements fusefs.FileFlusher. It is the close that a program sees: its
+// answer is the answer of close(2), so what can fail has to fail here.
+func (h *handle) Flush(ctx context.Context) syscall.Errno {
+	if !h.writable {
+		return 0
+	}
+	h.mu.Lock()
+	d := h.draft
+	h.mu.Unlock()
+	if d == nil || !d.Dirty() {
+		return 0
+	}
+	fs := h.on.tree()
+	tid := callerOf(ctx).Pid
+	switch fs.proc.judge(h.who, tid, h.on.number()) {
+	case closeShared:
+		return 0
+	case closeKilled:
+		if h.on.shared() {
+			return 0 // another handle decides what becomes of the content
+		}
+		octx, cancel := fs.op(ctx)
+		defer cancel()
+		if err := d.Abandon(octx, "its writer was killed by a signal"); err != nil {
+			return errnoOf(octx, err)
+		}
+		h.on.abandoned()
+		return 0
+	}
+	return h.publish(ctx, d, tid)
+}
+
+// publish sends the draft and waits. A signal does not end the waiting: close
+// must not report a failure that did not happen. A fatal one does, and so does
+// an upload that makes no progress; both leave the upload going on.
+func (h *handle) publish(ctx context.Context, d *writeback.Draft, tid uint32) syscall.Errno {
+	fs := h.on.tree()
+	h.on.stamp(d)
+	wait, cancel := context.WithCancelCause(context.Background())
+	defer cancel(nil)
+	go fs.watchClose(wait, cancel, ctx.Done(), tid, d)
+	f, err := d.Publish(wait)
+	if err != nil {
+		if cause := context.Cause(wait); cause != nil {
+			return toErrno(cause)
+		}
+		return toErrno(err)
+	}
+	h.on.finished(d, f)
+	return 0
+}
+
+// watchClose ends the waiting of a close: at a fatal signal, or when nothing more
+// was acknowledged for Options.CloseTimeout.
+func (fs *FS) watchClose(wait context.Context, cancel context.CancelCauseFunc, interrupt <-chan struct{}, tid uint32, d *writeback.Draft) {
+	tick := time.NewTicker(interruptGrace / 2)
+	defer tick.Stop()
+	acked := d.Info().Acked
+	last := time.Now()
+	for {
+		select {
+		case <-wait.Done():
+			return
+		case <-interrupt:
+			interrupt = nil
+			tick.Reset(interruptGrace / 20)
+		case <-tick.C:
+		}
+		if interrupt == nil && fs.proc.killed(tid) {
+			cancel(context.Canceled)
+			return
+		}
+		if now := d.Info().Acked; now != acked {
+			acked, last = now, time.Now()
+		} else if time.Since(last) > fs.opt.CloseTimeout {
+			cancel(context.DeadlineExceeded)
+			return
+		}
+	}
+}
+
+// Release implements fusefs.FileReleaser. Its answer is lost, so it only ends
+// what FLUSH could not know to be the end.
+func (h *handle) Release(ctx context.Context) syscall.Errno {
+	fs := h.on.tree()
+	lastWriter, _ := h.on.closed(h)
+	h.mu.Lock()
+	d, r := h.draft, h.reader
+	h.draft, h.reader = nil, nil
+	h.mu.Unlock()
+	if r != nil {
+		r.Close()
+	}
+	if d == nil {
+		return 0
+	}
+	octx, cancel := context.WithTimeout(context.Background(), fs.opt.OpTimeout)
+	defer cancel()
+	if lastWriter && d.Dirty() {
+		h.on.stamp(d)
+		// Readers may hold the draft for long; the writing is over now.
+		fs.spawn(func(ctx context.Context) {
+			f, err := d.Publish(ctx)
+			if err != nil {
+				fs.log.WithError(err).WithField("name", d.Target().Name).Warn("publish after the last close")
+				return
+			}
+			h.on.finished(d, f)
+		})
+	}
+	if err := d.Release(octx); err != nil {
+		fs.log.WithError(err).WithField("name", d.Target().Name).Warn("release")
+	}
+	return 0
+}

@@ -1,0 +1,98 @@
+package fs
+
+import "time"
+
+// FLUSH is sent for every close of every copy of a descriptor: after dup, by
+// each child that inherited it, by the shell that set up a redirection. Only the
+// last one ends the file. The kernel does not say which one is the last, but it
+// shows who has descriptors, and which processes can have got a copy: the one
+// that opened the file and those that were started since.
+
+// opener is what is remembered when a handle is opened.
+type opener struct {
+	tgid    uint32 // process that opened; 0 = not known
+	lastPID uint32 // the kernel's last pid at that time; 0 = not known
+}
+
+func (p procFS) opener(tid uint32) opener {
+	return opener{tgid: p.tgid(tid), lastPID: p.lastPID()}
+}
+
+// closing is the verdict on one FLUSH.
+type closing int
+
+const (
+	closeLast   closing = iota // nobody else can write through this handle
+	closeShared                // another descriptor is still there
+	closeKilled                // the last holder dies of a signal
+)
+
+const (
+	// holderBudget bounds the search. When it runs out the close counts as the
+	// last one: an error at close is worth more than a version too many.
+	holderBudget = 50 * time.Millisecond
+	// fewPIDs is how many numbers are tried one by one before /proc is listed.
+	fewPIDs = 32
+)
+
+// judge decides about a FLUSH that thread tid sends for a handle on inode ino.
+func (p procFS) judge(o opener, tid uint32, ino uint64) closing {
+	closer := p.tgid(tid)
+	if closer == 0 {
+		return closeLast // another pid namespace, or already reaped: a normal close
+	}
+	if p.held(o, closer, ino) {
+		return closeShared
+	}
+	if p.diedOfSignal(tid, closer) {
+		return closeKilled
+	}
+	return closeLast
+}
+
+func (p procFS) held(o opener, closer uint32, ino uint64) bool {
+	// The descriptor being closed is no longer in the closer's table, and a
+	// process that exits has no table at all.
+	if p.holdsForWriting(closer, ino) {
+		return true
+	}
+	if o.tgid != 0 && o.tgid != closer && p.holdsForWriting(o.tgid, ino) {
+		return true
+	}
+	now := p.lastPID()
+	if o.lastPID == 0 || now == 0 || now == o.lastPID {
+		return false
+	}
+	end := time.Now().Add(holderBudget)
+	for _, pid := range p.started(o.lastPID, now) {
+		if pid == closer || pid == o.tgid {
+			continue
+		}
+		if p.holdsForWriting(pid, ino) {
+			return true
+		}
+		if time.Now().After(end) {
+			return false
+		}
+	}
+	return false
+}
+
+// started lists the processes with pids given out after `from`, up to `to`. The
+// numbers wrap around.
+func (p procFS) started(from, to uint32) []uint32 {
+	if to > from && to-from <= fewPIDs {
+		out := make([]uint32, 0, to-from)
+		for pid := from + 1; pid <= to; pid++ {
+			out = append(out, pid)
+		}
+		return out
+	}
+	var out []uint32
+	for _, pid := range p.pids() {
+		if to > from && pid > from && pid <= to || to < from && (pid > from || pid <= to) {
+			out = append(out, pid)
+		}
+	}
+	return out
+}

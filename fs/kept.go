@@ -1,0 +1,81 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+)
+
+// keepReadable copies the content of an open file before the store deletes every
+// version of it: a program that has the file open may go on reading. The copy
+// has no name and goes with the last handle.
+func (n *fileNode) keepReadable(ctx context.Context) {
+	n.mu.Lock()
+	rec, need := n.rec, n.opens > 0 && n.kept == nil && n.rec != nil && n.rec.Size > 0
+	n.mu.Unlock()
+	if !need {
+		return
+	}
+	f, err := n.copyOut(ctx)
+	if err != nil {
+		n.ws.fs.log.WithError(err).WithField("name", rec.Name).Warn("unlinked while open: its content could not be kept")
+		return
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.opens == 0 || n.kept != nil {
+		_ = f.Close()
+		return
+	}
+	n.kept = f
+}
+
+func (n *fileNode) copyOut(ctx context.Context) (*os.File, error) {
+	c, ok := n.content()
+	if !ok {
+		return nil, os.ErrNotExist
+	}
+	f, err := os.CreateTemp("", "scmfs-kept-")
+	if err != nil {
+		return nil, err
+	}
+	// Without a name it cannot be left behind.
+	if err := os.Remove(f.Name()); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	r := n.ws.fs.cache.Reader(n.ws.store, c)
+	defer r.Close()
+	_, err = io.Copy(f, io.NewSectionReader(readerAt{ctx, r}, 0, c.Size))
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// readerAt binds a context to a reader that takes one.
+type readerAt struct {
+	ctx context.Context
+	r   interface {
+		ReadAt(ctx context.Context, p []byte, off int64) (int, error)
+	}
+}
+
+func (r readerAt) ReadAt(p []byte, off int64) (int, error) { return r.r.ReadAt(r.ctx, p, off) }
+
+// readKept reads from the copy; ok is false when there is none.
+func (n *fileNode) readKept(p []byte, off int64) (read int, ok bool, err error) {
+	n.mu.Lock()
+	f := n.kept
+	n.mu.Unlock()
+	if f == nil {
+		return 0, false, nil
+	}
+	read, err = f.ReadAt(p, off)
+	if errors.Is(err, os.ErrClosed) {
+		return 0, false, nil
+	}
+	return read, true, err
+}

@@ -1,0 +1,264 @@
+package fs
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/sequoiacm/scmfs/client"
+)
+
+const (
+	// pageRows is the store's page. A directory that fits into one page costs as
+	// much to list as one of its names costs to look up: two requests.
+	pageRows = 1000
+	// fewSingles is how many names of an unlisted directory are looked up one by
+	// one, within an expiry, before a page of it is fetched.
+	fewSingles = 3
+)
+
+// listing is a directory as last seen: what the store lists, with the changes
+// made through this mount applied. Drafts are not in it.
+type listing struct {
+	ws  *workspace
+	dir client.DirID
+
+	mu      sync.Mutex
+	rows    []row     // sorted by name; guarded by mu
+	shared  bool      // somebody reads rows without the lock; guarded by mu
+	at      time.Time // when the fetch of rows began, zero = not listed; guarded by mu
+	until   time.Time // how long rows are believed; guarded by mu
+	fetch   *fetch    // the one in flight; guarded by mu
+	singles int       // single lookups since singlesAt; guarded by mu
+	since   time.Time // guarded by mu
+	huge    bool      // known to be longer than a page; guarded by mu
+}
+
+// change is one local change of a directory; a row without records is a removal.
+type change struct {
+	name string
+	row  row
+}
+
+func (c change) apply(rows []row, own bool) []row {
+	if c.row.file == nil && c.row.dir == nil {
+		return dropRow(rows, c.name, own)
+	}
+	return setRow(rows, c.row, own)
+}
+
+// freshLocked tells for how long rows are still believed; <= 0 is not at all.
+func (l *listing) freshLocked() time.Duration {
+	if l.at.IsZero() {
+		return 0
+	}
+	return l.until.Sub(l.ws.fs.opt.Now())
+}
+
+// believed is until when a listing counts: an expiry from its beginning, and for
+// one that took long as long again as it took, so that a directory of 100,000
+// files is not listed all the time.
+func believed(began, ended time.Time, expiry time.Duration) time.Time {
+	took := min(ended.Sub(began), 30*time.Second)
+	if t := ended.Add(took); t.After(began.Add(expiry)) && took > expiry/2 {
+		return t
+	}
+	return began.Add(expiry)
+}
+
+// set records that a name now means a file or directory; drop that it is gone.
+// The store has already agreed.
+func (l *listing) set(r row)        { l.apply(change{name: r.name, row: r}) }
+func (l *listing) drop(name string) { l.apply(change{name: name}) }
+
+func (l *listing) apply(c change) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fetch != nil {
+		// Its pages may be older than this change.
+		l.fetch.changes = append(l.fetch.changes, c)
+	}
+	if !l.at.IsZero() {
+		l.rows = c.apply(l.rows, !l.shared)
+		l.shared = false
+	}
+}
+
+// publish records a file of this directory that was just made or changed. It
+// takes its own name unless another entry has that.
+func (l *listing) publish(f *client.File) {
+	name := shownName(f.Name, f.ID)
+	l.mu.Lock()
+	old, taken := findRow(l.rows, name)
+	l.mu.Unlock()
+	if taken && (old.dir != nil || old.file.ID != f.ID && !l.ws.directories) {
+		name = decorated(f.Name, f.ID)
+	}
+	l.set(row{name: name, file: f})
+}
+
+// forget drops what is known: the next look asks the store.
+func (l *listing) forget() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rows, l.at, l.shared = nil, time.Time{}, false
+}
+
+// isEmpty records that the directory was just made.
+func (l *listing) isEmpty() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.rows, l.shared, l.at = nil, false, l.ws.fs.opt.Now()
+	l.until = l.at.Add(l.ws.fs.opt.Expiry)
+}
+
+// snapshot returns fresh rows, which the caller must not change.
+func (l *listing) snapshot() ([]row, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.freshLocked() <= 0 {
+		return nil, false
+	}
+	l.shared = true
+	return l.rows, true
+}
+
+// list returns the fetch in flight, or begins one. Rows that are still fresh
+// come back as a fetch that is done.
+func (l *listing) list(probe bool) *fetch {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.freshLocked() > 0 {
+		l.shared = true
+		return &fetch{rows: l.rows, done: true, at: l.at}
+	}
+	if l.fetch != nil && (probe || !l.fetch.probe) {
+		return l.fetch
+	}
+	f := &fetch{wake: make(chan struct{}), at: l.ws.fs.opt.Now(), probe: probe}
+	l.fetch = f
+	l.ws.fs.spawn(func(ctx context.Context) {
+		rows, err := f.run(ctx, l)
+		l.finish(f, rows, err)
+	})
+	return f
+}
+
+// finish installs what a fetch brought and wakes its readers.
+func (l *listing) finish(f *fetch, rows []row, err error) {
+	n := -1
+	l.mu.Lock()
+	if err == nil {
+		for _, c := range f.changes {
+			rows = c.apply(rows, true)
+		}
+		if l.fetch == f { // a probe that a full listing overtook has missed changes
+			l.rows, l.at, l.shared, l.huge = rows, f.at, true, len(rows) > pageRows
+			l.until = believed(f.at, l.ws.fs.opt.Now(), l.ws.fs.opt.Expiry)
+			n = len(rows)
+		}
+	} else if err == errHuge {
+		l.huge = true
+	}
+	if l.fetch == f {
+		l.fetch = nil
+	}
+	l.mu.Unlock()
+	f.finish(rows, err)
+	if n >= 0 {
+		for _, old := range l.ws.fs.budget.set(l, n) {
+			old.forget()
+		}
+	}
+}
+
+// lookup finds one name. ttl is how long the answer may be believed.
+func (l *listing) lookup(ctx context.Context, name string) (r row, ok bool, ttl time.Duration, err error) {
+	expiry := l.ws.fs.opt.Expiry
+	l.mu.Lock()
+	now := l.ws.fs.opt.Now()
+	if left := l.freshLocked(); left > 0 {
+		r, ok = findRow(l.rows, name)
+		l.mu.Unlock()
+		return r, ok, left, nil
+	}
+	f := l.fetch
+	if now.Sub(l.since) > expiry {
+		l.since, l.singles = now, 0
+	}
+	l.singles++
+	small := !l.at.IsZero() && len(l.rows) <= pageRows
+	probe := !l.huge && l.at.IsZero() && l.singles > fewSingles
+	l.mu.Unlock()
+
+	if f != nil {
+		if r, ok, passed := f.passed(name); passed {
+			return r, ok, expiry, nil
+		}
+	}
+	if small || probe {
+		f = l.list(true)
+		err := f.wait(ctx)
+		if err == nil {
+			r, ok := findRow(f.result(), name)
+			return r, ok, max(0, expiry-now.Sub(f.at)), nil
+		}
+		if err != errHuge {
+			return row{}, false, 0, err
+		}
+	}
+	r, ok, err = l.single(ctx, name)
+	return r, ok, expiry, err
+}
+
+// single asks the store for one name: a directory and a file, at the same time.
+func (l *listing) single(ctx context.Context, name string) (row, bool, error) {
+	st := l.ws.store
+	var dir client.Directory
+	dirErr := errAbsent
+	var wg sync.WaitGroup
+	if l.ws.directories && checkDirectoryName(name) == 0 {
+		wg.Go(func() { dir, dirErr = st.LookupDirectory(ctx, l.dir, name) })
+	}
+	file, fileErr := st.LookupFile(ctx, l.dir, name)
+	wg.Wait()
+	if dirErr == nil {
+		return row{name: name, dir: &dir}, true, nil
+	}
+	if dirErr != errAbsent && client.KindOf(dirErr) != client.NotExist {
+		return row{}, false, dirErr
+	}
+	if fileErr == nil {
+		return row{name: name, file: &file}, true, nil
+	}
+	if client.KindOf(fileErr) != client.NotExist {
+		return row{}, false, fileErr
+	}
+	id, ok := decoratedID(name)
+	if !ok {
+		return row{}, false, nil
+	}
+	file, err := st.File(ctx, id)
+	switch {
+	case client.KindOf(err) == client.NotExist:
+		return row{}, false, nil
+	case err != nil:
+		return row{}, false, err
+	}
+	if decorated(file.Name, file.ID) != name || (l.ws.directories && file.Dir != l.dir) {
+		return row{}, false, nil
+	}
+	return row{name: name, file: &file}, true, nil
+}
+
+// sortRows puts rows in order by shown name and drops a repeated name.
+func sortRows(rows []row) []row {
+	byName := func(a, b row) int { return strings.Compare(a.name, b.name) }
+	if !slices.IsSortedFunc(rows, byName) {
+		rows = slices.Clone(rows) // readers of the fetch go by position
+		slices.SortStableFunc(rows, byName)
+	}
+	return slices.CompactFunc(rows, func(a, b row) bool { return a.name == b.name })
+}

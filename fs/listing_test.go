@@ -1,0 +1,285 @@
+package fs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/sequoiacm/scmfs/client"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// newTestListing returns the listing of a workspace's root in a tree without a
+// mount, on a store in memory.
+func newTestListing(t *testing.T, directories bool) (*listing, *memStore) {
+	stores := newMemStores()
+	store := stores.add("ws", directories)
+	fs := New(stores, nil, nil, Options{})
+	t.Cleanup(fs.Close)
+	ws := fs.workspace(store.info)
+	return &listing{ws: ws, dir: client.RootDir}, store
+}
+
+func (m *memStore) put(t *testing.T, names ...string) {
+	for _, name := range names {
+		_, err := m.CreateFile(t.Context(), client.NewFile{Name: name, Dir: client.RootDir}, client.Body{})
+		require.NoError(t, err)
+	}
+	m.all.count()
+}
+
+func rowNames(rows []row) (out []string) {
+	for _, r := range rows {
+		out = append(out, r.name)
+	}
+	return out
+}
+
+func listAll(t *testing.T, l *listing) []string {
+	f := l.list(false)
+	require.NoError(t, f.wait(t.Context()))
+	return rowNames(f.result())
+}
+
+func TestListingCostsTwoRequests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, store := newTestListing(t, true)
+		store.put(t, "b", "a")
+		_, err := store.CreateDirectory(t.Context(), client.RootDir, "d")
+		require.NoError(t, err)
+		store.all.count()
+
+		assert.Equal(t, []string{"a", "b", "d"}, listAll(t, l))
+		assert.Equal(t, 2, store.all.count())
+		assert.Equal(t, []string{"a", "b", "d"}, listAll(t, l))
+		for _, name := range []string{"a", "d", "absent"} {
+			_, ok, _, err := l.lookup(t.Context(), name)
+			require.NoError(t, err)
+			assert.Equal(t, name != "absent", ok)
+		}
+		assert.Zero(t, store.all.count(), "a fresh listing answers, also that there is nothing")
+
+		time.Sleep(time.Second)
+		assert.Equal(t, []string{"a", "b", "d"}, listAll(t, l))
+		assert.Equal(t, 2, store.all.count(), "an expired one asks again")
+	})
+}
+
+func TestLookupWithoutListing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, store := newTestListing(t, true)
+		store.put(t, "a")
+		for range fewSingles {
+			_, ok, ttl, err := l.lookup(t.Context(), "a")
+			require.NoError(t, err)
+			assert.True(t, ok)
+			assert.Equal(t, time.Second, ttl)
+			assert.Equal(t, 1, store.all.count("LookupDirectory"))
+			assert.Equal(t, 1, store.all.count("LookupFile"))
+			assert.Zero(t, store.all.count())
+		}
+		_, ok, _, err := l.lookup(t.Context(), "b")
+		require.NoError(t, err)
+		assert.False(t, ok)
+		assert.Equal(t, 2, store.all.count("Files", "Directories"), "many lookups: the directory is listed instead")
+		assert.Zero(t, store.all.count())
+	})
+}
+
+func TestLookupInAHugeDirectory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, store := newTestListing(t, true)
+		var names []string
+		for i := range pageRows + 50 {
+			names = append(names, fmt.Sprintf("f%05d", i))
+		}
+		store.put(t, names...)
+		for i := range 10 {
+			_, ok, _, err := l.lookup(t.Context(), names[i])
+			require.NoError(t, err)
+			assert.True(t, ok)
+		}
+		assert.Equal(t, 2, store.all.count("Files", "Directories"), "one probe finds out that it is long")
+		assert.Equal(t, 20, store.all.count("LookupFile", "LookupDirectory"))
+		assert.Equal(t, names, listAll(t, l), "a reader of the directory gets all of it")
+	})
+}
+
+func TestListingFlatWorkspace(t *testing.T) {
+	l, store := newTestListing(t, false)
+	store.put(t, "x", "x", "y")
+	rows := listAll(t, l)
+	require.Len(t, rows, 3)
+	assert.Equal(t, "x", rows[0])
+	id, ok := decoratedID(rows[1])
+	assert.True(t, ok)
+	assert.Zero(t, store.all.count("Directories"))
+	l.forget()
+	r, ok, _, err := l.lookup(t.Context(), rows[1])
+	require.NoError(t, err)
+	require.True(t, ok, "a decorated name is found without a listing")
+	assert.Equal(t, id, r.file.ID)
+}
+
+func TestListingHidesTheMountsNames(t *testing.T) {
+	l, store := newTestListing(t, true)
+	store.put(t, partialName, versionsName, "..", "a")
+	rows := listAll(t, l)
+	require.Len(t, rows, 2)
+	assert.Contains(t, rows, "a")
+	assert.Contains(t, rows[0]+rows[1], "..~")
+}
+
+func TestListingLocalChanges(t *testing.T) {
+	l, store := newTestListing(t, true)
+	store.put(t, "a", "c")
+	f := l.list(false)
+	require.NoError(t, f.wait(t.Context()))
+	before, ok := l.snapshot()
+	require.True(t, ok)
+
+	l.set(row{name: "b", file: testFile("b", "id-b", 1)})
+	l.drop("a")
+	assert.Equal(t, []string{"a", "c"}, rowNames(before), "a reader keeps its snapshot")
+	assert.Equal(t, []string{"b", "c"}, listAll(t, l))
+	_, ok, _, err := l.lookup(t.Context(), "a")
+	require.NoError(t, err)
+	assert.False(t, ok)
+	assert.Equal(t, 2, store.all.count(), "nothing was asked again")
+}
+
+// gatedStore holds its file list back until the gate opens.
+type gatedStore struct {
+	*memStore
+	gate    chan struct{}
+	entered chan struct{}
+	once    sync.Once
+	fail    error
+}
+
+func (g *gatedStore) Files(ctx context.Context, dir client.DirID, after string) iter.Seq2[client.File, error] {
+	return func(yield func(client.File, error) bool) {
+		first := slices.Collect(func(y func(client.File) bool) {
+			for f := range g.memStore.Files(ctx, dir, after) {
+				y(f)
+			}
+		})
+		g.once.Do(func() { close(g.entered) })
+		select {
+		case <-g.gate:
+		case <-ctx.Done():
+			yield(client.File{}, ctx.Err())
+			return
+		}
+		if g.fail != nil {
+			yield(client.File{}, g.fail)
+			return
+		}
+		for _, f := range first {
+			if !yield(f, nil) {
+				return
+			}
+		}
+	}
+}
+
+func gate(l *listing, store *memStore) *gatedStore {
+	g := &gatedStore{memStore: store, gate: make(chan struct{}), entered: make(chan struct{})}
+	l.ws.store = g
+	return g
+}
+
+func TestChangesDuringAFetchAreKept(t *testing.T) {
+	l, store := newTestListing(t, true)
+	store.put(t, "a", "gone")
+	g := gate(l, store)
+	f := l.list(false)
+	<-g.entered
+	l.set(row{name: "new", file: testFile("new", "id-new", 1)})
+	l.drop("gone")
+	close(g.gate)
+	require.NoError(t, f.wait(t.Context()))
+	assert.Equal(t, []string{"a", "new"}, listAll(t, l))
+}
+
+func TestOneFetchInFlight(t *testing.T) {
+	l, store := newTestListing(t, true)
+	store.put(t, "a")
+	g := gate(l, store)
+	f := l.list(false)
+	<-g.entered
+	assert.Same(t, f, l.list(false))
+	assert.Same(t, f, l.list(true))
+	close(g.gate)
+	require.NoError(t, f.wait(t.Context()))
+	assert.Equal(t, 1, store.all.count("Files"))
+}
+
+func TestFetchFailure(t *testing.T) {
+	l, store := newTestListing(t, true)
+	store.put(t, "a")
+	g := gate(l, store)
+	g.fail = &client.Error{Op: "list", Kind: client.Unavailable}
+	close(g.gate)
+	f := l.list(false)
+	require.ErrorIs(t, f.wait(t.Context()), g.fail)
+	_, ok := l.snapshot()
+	assert.False(t, ok, "a failure is not an empty directory")
+	g.fail = nil
+	assert.Equal(t, []string{"a"}, listAll(t, l))
+}
+
+func TestWaitingForAFetchEndsWithTheContext(t *testing.T) {
+	l, store := newTestListing(t, true)
+	g := gate(l, store)
+	f := l.list(false)
+	<-g.entered
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, f.wait(ctx), context.Canceled)
+	_, _, err := f.row(ctx, 0)
+	require.ErrorIs(t, err, context.Canceled)
+	close(g.gate)
+	require.NoError(t, f.wait(t.Context()), "the fetch itself went on")
+}
+
+func TestListingOfADirectoryThatIsGone(t *testing.T) {
+	l, _ := newTestListing(t, true)
+	l.dir = "6553f100510003001a2b3c01"
+	err := l.list(false).wait(t.Context())
+	assert.Equal(t, client.NotExist, client.KindOf(err), "got %v", err)
+	assert.False(t, errors.Is(err, errHuge))
+}
+
+func TestBelieved(t *testing.T) {
+	t0 := time.Unix(1000, 0)
+	for name, c := range map[string]struct{ took, want time.Duration }{
+		"quick":     {100 * time.Millisecond, time.Second},
+		"long":      {5 * time.Second, 10 * time.Second},
+		"very long": {5 * time.Minute, 5*time.Minute + 30*time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			assert.Equal(t, c.want, believed(t0, t0.Add(c.took), time.Second).Sub(t0))
+		})
+	}
+}
+
+func TestRowBudget(t *testing.T) {
+	b := newRowBudget(100)
+	a, c, d := &listing{}, &listing{}, &listing{}
+	assert.Empty(t, b.set(a, 40))
+	assert.Empty(t, b.set(c, 60))
+	assert.Equal(t, []*listing{a}, b.set(d, 10))
+	assert.Empty(t, b.set(c, 90), "listed again: the newest")
+	assert.Equal(t, []*listing{d, c}, b.set(a, 500), "the one just fetched stays whatever its size")
+	b.remove(a)
+	b.remove(a)
+	assert.Zero(t, b.total)
+}

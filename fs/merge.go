@@ -1,0 +1,149 @@
+package fs
+
+import (
+	"cmp"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/sequoiacm/scmfs/client"
+)
+
+// row is one name in a directory as the store knows it: exactly one of file and
+// dir is set. The records behind the pointers never change.
+type row struct {
+	name string // as shown
+	file *client.File
+	dir  *client.Directory
+}
+
+// mergeRows turns the two lists that make up a directory, both ascending by name
+// bytewise, into the names that are shown:
+//
+//   - a directory has its name; a file of the same name appears as name~<id>;
+//   - of several files of one name (a workspace without directories allows it)
+//     the newest has the name and the others appear as name~<id>;
+//   - a name that a path cannot carry appears as name~<id>.
+//
+// It holds one group of equal names in memory and stops when the consumer does.
+func mergeRows(dirs iter.Seq[*client.Directory], files iter.Seq[*client.File]) iter.Seq[row] {
+	return func(yield func(row) bool) {
+		nextDir, stopDirs := iter.Pull(dirs)
+		defer stopDirs()
+		nextFile, stopFiles := iter.Pull(files)
+		defer stopFiles()
+		d, moreDirs := nextDir()
+		f, moreFiles := nextFile()
+		for moreDirs || moreFiles {
+			var dir *client.Directory
+			var group []*client.File
+			var name string
+			switch {
+			case !moreFiles, moreDirs && d.Name <= f.Name:
+				name = d.Name
+			default:
+				name = f.Name
+			}
+			if moreDirs && d.Name == name {
+				dir = d
+				d, moreDirs = nextDir()
+			}
+			for moreFiles && f.Name == name {
+				group = append(group, f)
+				f, moreFiles = nextFile()
+			}
+			for _, r := range nameGroup(name, dir, group) {
+				if !yield(r) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// nameGroup names the entries that share one stored name.
+func nameGroup(name string, dir *client.Directory, files []*client.File) []row {
+	out := make([]row, 0, 1+len(files))
+	if dir != nil {
+		out = append(out, row{name: name, dir: dir})
+	}
+	slices.SortStableFunc(files, func(a, b *client.File) int {
+		return cmp.Or(b.CreateTime.Compare(a.CreateTime), strings.Compare(string(b.ID), string(a.ID)))
+	})
+	for i, f := range files {
+		shown := decorated(name, f.ID)
+		if i == 0 && dir == nil {
+			shown = shownName(name, f.ID)
+		}
+		out = append(out, row{name: shown, file: f})
+	}
+	return out
+}
+
+// localName is a draft's place in a directory.
+type localName struct {
+	name string
+	id   client.FileID
+}
+
+// overlay adds drafts to rows. Both are sorted by name and so is the result. A
+// draft that is the next version of a listed file changes nothing here: the node
+// knows. A draft on a name that the store gave to another file meanwhile hides
+// that file until it is published. gone names files that are being moved away by
+// their draft.
+func overlay(rows []row, drafts []localName) []row {
+	if len(drafts) == 0 {
+		return rows
+	}
+	out := make([]row, 0, len(rows)+len(drafts))
+	i := 0
+	for _, d := range drafts {
+		for i < len(rows) && rows[i].name < d.name {
+			out = append(out, rows[i])
+			i++
+		}
+		if i < len(rows) && rows[i].name == d.name {
+			if rows[i].dir != nil || rows[i].file.ID == d.id {
+				continue
+			}
+			i++
+		}
+		out = append(out, row{name: d.name, file: &client.File{ID: d.id, Name: d.name}})
+	}
+	return append(out, rows[i:]...)
+}
+
+func compareRow(r row, name string) int { return strings.Compare(r.name, name) }
+
+func findRow(rows []row, name string) (row, bool) {
+	i, ok := slices.BinarySearchFunc(rows, name, compareRow)
+	if !ok {
+		return row{}, false
+	}
+	return rows[i], true
+}
+
+// setRow and dropRow return rows with one change; the argument stays as it is
+// unless `own` says that nobody else sees it.
+func setRow(rows []row, r row, own bool) []row {
+	if !own {
+		rows = slices.Clone(rows)
+	}
+	i, ok := slices.BinarySearchFunc(rows, r.name, compareRow)
+	if ok {
+		rows[i] = r
+		return rows
+	}
+	return slices.Insert(rows, i, r)
+}
+
+func dropRow(rows []row, name string, own bool) []row {
+	i, ok := slices.BinarySearchFunc(rows, name, compareRow)
+	if !ok {
+		return rows
+	}
+	if !own {
+		rows = slices.Clone(rows)
+	}
+	return slices.Delete(rows, i, i+1)
+}

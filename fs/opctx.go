@@ -1,0 +1,120 @@
+package fs
+
+import (
+	"bytes"
+	"context"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// interruptGrace is how long an operation goes on after its caller got a signal.
+// Any handled signal interrupts a FUSE request, Go's own SIGURG included, and
+// programs do not expect EINTR from open(2); most operations end within the
+// grace. A caller with a fatal signal pending is let go at once.
+const interruptGrace = time.Second
+
+// opContext returns the context of one operation: detached from the request but
+// for its deadline and its interrupt. The deadline is what keeps a process out
+// of an endless wait when the store hangs.
+func (fs *FS) opContext(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+	out, cancel := context.WithTimeout(context.Background(), timeout)
+	done := ctx.Done()
+	if done == nil {
+		return out, cancel
+	}
+	var pid uint32
+	if caller, ok := fuse.FromContext(ctx); ok {
+		pid = caller.Pid
+	}
+	go func() {
+		select {
+		case <-out.Done():
+			return
+		case <-done:
+		}
+		if !fs.proc.killed(pid) {
+			t := time.NewTimer(interruptGrace)
+			defer t.Stop()
+			poll := time.NewTicker(interruptGrace / 10)
+			defer poll.Stop()
+		wait:
+			for {
+				select {
+				case <-out.Done():
+					return
+				case <-t.C:
+					break wait
+				case <-poll.C:
+					// A second, fatal signal may follow a harmless one.
+					if fs.proc.killed(pid) {
+						break wait
+					}
+				}
+			}
+		}
+		cancel()
+	}()
+	return out, cancel
+}
+
+// op is the context of an ordinary operation.
+func (fs *FS) op(ctx context.Context) (context.Context, context.CancelFunc) {
+	return fs.opContext(ctx, fs.opt.OpTimeout)
+}
+
+// errnoOf maps the error of an operation that ran under its own context: a
+// cancelled context is an interrupt, an expired one a time-out, whatever the
+// layers below made of it.
+func errnoOf(ctx context.Context, err error) syscall.Errno {
+	if err == nil {
+		return 0
+	}
+	errno := toErrno(err)
+	switch errno {
+	case syscall.EIO, syscall.EINTR, syscall.ETIMEDOUT: // what an ended context turns into
+	default:
+		return errno
+	}
+	switch ctx.Err() {
+	case context.Canceled:
+		return syscall.EINTR
+	case context.DeadlineExceeded:
+		return syscall.ETIMEDOUT
+	}
+	return errno
+}
+
+const sigKillBit = 1 << (9 - 1)
+
+// killed tells whether SIGKILL is pending for a thread. The kernel turns every
+// fatal signal into a pending SIGKILL of each thread, so the bit separates fatal
+// from handled signals.
+func (p procFS) killed(tid uint32) bool {
+	if tid == 0 {
+		return false
+	}
+	v, ok := p.statusField(tid, "SigPnd:")
+	if !ok {
+		return false
+	}
+	bits, err := strconv.ParseUint(v, 16, 64)
+	return err == nil && bits&sigKillBit != 0
+}
+
+// statusField returns one line of /proc/<id>/status.
+func (p procFS) statusField(id uint32, field string) (string, bool) {
+	b, err := p.read(strconv.FormatUint(uint64(id), 10) + "/status")
+	if err != nil {
+		return "", false
+	}
+	for line := range bytes.Lines(b) {
+		if v, ok := strings.CutPrefix(string(line), field); ok {
+			return strings.TrimSpace(v), true
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,172 @@
+package fs
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/sequoiacm/scmfs/client"
+	"github.com/sequoiacm/scmfs/writeback"
+)
+
+func writes(flags uint32) bool { return flags&syscall.O_ACCMODE != syscall.O_RDONLY }
+
+// Open implements fusefs.NodeOpener. The record is brought up to date first, so
+// that what is read is never older than the expiry. Opening for writing costs
+// nothing until something is written, except with O_TRUNC: that is a change.
+func (n *fileNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	if writes(flags) && n.ws.fs.opt.ReadOnly {
+		return nil, 0, syscall.EROFS
+	}
+	caller := callerOf(ctx)
+	ctx, cancel := n.ws.fs.op(ctx)
+	defer cancel()
+	if errno := n.revalidate(ctx); errno != 0 {
+		return nil, 0, errno
+	}
+	h := newHandle(n, flags, caller)
+	if flags&syscall.O_TRUNC != 0 && writes(flags) {
+		if errno := h.begin(ctx, true); errno != 0 {
+			return nil, 0, errno
+		}
+	}
+	n.opened(h)
+	return h, h.openFlags(), 0
+}
+
+// opened counts a handle.
+func (n *fileNode) opened(h *handle) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.opens++
+	if h.writable {
+		n.writers++
+	}
+	h.keep = n.keepLocked()
+}
+
+// keepLocked tells whether the kernel's pages of this file are still true: they
+// are if they were read or written for the same content.
+func (n *fileNode) keepLocked() bool {
+	if n.liveLocked() != nil || n.rec == nil {
+		n.cached = ""
+		return false
+	}
+	same := n.cached == n.rec.Data && n.rec.Data != ""
+	n.cached = n.rec.Data
+	return same
+}
+
+func (h *handle) openFlags() uint32 {
+	var flags uint32
+	if !h.writable {
+		flags |= fuse.FOPEN_NOFLUSH // close of a reader has nothing to say
+	}
+	if h.keep {
+		flags |= fuse.FOPEN_KEEP_CACHE
+	}
+	return flags
+}
+
+// closed uncounts a handle and tells whether it was the last writer, and whether
+// it was the last handle at all.
+func (n *fileNode) closed(h *handle) (lastWriter, last bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.opens--
+	if h.writable {
+		n.writers--
+	}
+	if n.opens == 0 && n.kept != nil {
+		_ = n.kept.Close()
+		n.kept = nil
+	}
+	return h.writable && n.writers == 0, n.opens == 0
+}
+
+// abandoned drops the draft of a killed writer. A file that was never published
+// has no name any more, and the kernel is told; another one has its old content.
+func (n *fileNode) abandoned() {
+	n.mu.Lock()
+	id, published := n.id, n.rec != nil
+	n.mu.Unlock()
+	if !published {
+		n.ws.files.unbind(id, n)
+		n.detach()
+		n.ws.fs.nameGone(n)
+		return
+	}
+	n.mu.Lock()
+	n.draft = nil
+	n.setLocked(n.rec, decodePosix(n.rec.Metadata), time.Time{})
+	n.mu.Unlock()
+	n.ws.fs.contentChanged(n)
+}
+
+// open tells whether somebody has the file open.
+func (n *fileNode) open() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.opens > 0
+}
+
+func (n *fileNode) shared() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.writers > 1
+}
+
+// edit returns the draft for new content of this file, with one handle held.
+func (n *fileNode) edit(ctx context.Context, truncate bool) (*writeback.Draft, error) {
+	n.mu.Lock()
+	rec, d := n.rec, n.liveLocked()
+	n.mu.Unlock()
+	if d != nil && (rec == nil || d.Dirty()) {
+		if err := d.Retain(); err == nil {
+			if truncate {
+				if err := d.Truncate(ctx, 0); err != nil {
+					_ = d.Release(ctx)
+					return nil, err
+				}
+			}
+			return d, nil
+		} else if rec == nil {
+			return nil, err
+		}
+	}
+	if rec == nil {
+		return nil, syscall.ESTALE
+	}
+	d, err := n.ws.fs.queue.Edit(ctx, n.ws.target(rec.Dir, rec.Name), *rec, truncate)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	if n.draft != d {
+		defer n.ws.watch(d)
+	}
+	n.draft = d
+	n.mtimeAt = n.ws.fs.opt.Now().Add(-1) // whatever time was set is over with the first write
+	n.mu.Unlock()
+	return d, nil
+}
+
+// target is where a draft of this workspace is to be published.
+func (ws *workspace) target(dir client.DirID, name string) writeback.Target {
+	if !ws.directories {
+		dir = client.RootDir
+	}
+	return writeback.Target{Workspace: ws.name, Dir: dir, Name: name}
+}
+
+// content returns the published content, false when there is none.
+func (n *fileNode) content() (client.Content, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.rec == nil {
+		return client.Content{}, false
+	}
+	return n.rec.Content(), true
+}

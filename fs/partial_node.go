@@ -1,0 +1,290 @@
+package fs
+
+import (
+	"context"
+	"sync"
+	"syscall"
+	"time"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/sequoiacm/scmfs/client"
+	"github.com/sequoiacm/scmfs/internal/readcache"
+	"github.com/sequoiacm/scmfs/writeback"
+)
+
+// partialNode is one breakpoint file.
+type partialNode struct {
+	fusefs.Inode
+	ws   *workspace
+	name string // the breakpoint file's name; it never changes
+	ino  uint64
+	gen  uint64
+
+	mu       sync.Mutex
+	bp       client.BreakpointFile // as last seen; guarded by mu
+	known    bool                  // bp is valid; guarded by mu
+	draft    *writeback.Draft      // guarded by mu
+	mtime    time.Time             // set by a program, in memory only; guarded by mu
+	px       posix                 // likewise, kept for the conversion; guarded by mu
+	opens    int                   // guarded by mu
+	writers  int                   // guarded by mu
+	detached bool                  // guarded by mu
+}
+
+var (
+	_ fusefs.NodeGetattrer = (*partialNode)(nil)
+	_ fusefs.NodeSetattrer = (*partialNode)(nil)
+	_ fusefs.NodeOpener    = (*partialNode)(nil)
+)
+
+func partialIno(workspace, name string) uint64 { return inoOf(workspace, "breakpoint", name) }
+
+func (ws *workspace) partial(name string) *partialNode {
+	return ws.partials.get(name, func() *partialNode {
+		return &partialNode{ws: ws, name: name, ino: partialIno(ws.name, name), gen: ws.fs.gens.next()}
+	})
+}
+
+func (n *partialNode) take(bp client.BreakpointFile) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.bp, n.known = bp, true
+}
+
+func (n *partialNode) join(d *writeback.Draft) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.draft = d
+}
+
+func (n *partialNode) detach() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.detached = true
+}
+
+func (n *partialNode) live() *writeback.Draft {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.liveLocked()
+}
+
+func (n *partialNode) liveLocked() *writeback.Draft {
+	if n.draft == nil && !n.detached {
+		n.draft, _ = n.ws.fs.queue.Lookup(writeback.Target{Workspace: n.ws.name, Partial: true, Name: n.name})
+	}
+	if n.draft != nil && n.opens == 0 && !n.draft.Dirty() {
+		n.draft = nil
+	}
+	return n.draft
+}
+
+// Getattr implements fusefs.NodeGetattrer.
+func (n *partialNode) Getattr(ctx context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	octx, cancel := n.ws.fs.op(ctx)
+	defer cancel()
+	if errno := n.revalidate(octx); errno != 0 {
+		return errno
+	}
+	n.fill(&out.Attr)
+	out.SetTimeout(time.Millisecond)
+	return 0
+}
+
+// revalidate asks for the uploaded size, unless the file is being written here.
+func (n *partialNode) revalidate(ctx context.Context) syscall.Errno {
+	n.mu.Lock()
+	memory := n.liveLocked() != nil || n.detached
+	n.mu.Unlock()
+	if memory {
+		return 0
+	}
+	bp, err := n.ws.store.BreakpointFile(ctx, n.name)
+	if client.KindOf(err) == client.NotExist {
+		return syscall.ESTALE
+	}
+	if err != nil {
+		return errnoOf(ctx, err)
+	}
+	n.take(bp)
+	return 0
+}
+
+func (n *partialNode) fill(out *fuse.Attr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	opt := &n.ws.fs.opt
+	out.Ino, out.Mode, out.Nlink = n.ino, syscall.S_IFREG|opt.FileMode, 1
+	if n.px.Perm != nil {
+		out.Mode = syscall.S_IFREG | *n.px.Perm
+	}
+	if n.detached {
+		out.Nlink = 0
+	}
+	out.Owner = fuse.Owner{Uid: opt.UID, Gid: opt.GID}
+	if n.px.UID != nil {
+		out.Uid = *n.px.UID
+	}
+	if n.px.GID != nil {
+		out.Gid = *n.px.GID
+	}
+	mtime := latest(n.bp.CreateTime, n.bp.UploadTime)
+	if d := n.liveLocked(); d != nil {
+		out.Size = uint64(d.Size())
+		mtime = d.ModTime()
+	} else {
+		out.Size = uint64(n.bp.Size)
+	}
+	ctime := mtime
+	if !n.mtime.IsZero() {
+		mtime = n.mtime
+	}
+	out.SetTimes(&mtime, &mtime, &ctime)
+}
+
+// Setattr implements fusefs.NodeSetattrer. A breakpoint file has no attributes:
+// they live as long as the node, and the file it is converted into gets them.
+func (n *partialNode) Setattr(ctx context.Context, fh fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
+	if n.ws.fs.opt.ReadOnly {
+		return syscall.EROFS
+	}
+	octx, cancel := n.ws.fs.op(ctx)
+	defer cancel()
+	if size, ok := in.GetSize(); ok {
+		if errno := n.resize(octx, ctx, fh, int64(size)); errno != 0 {
+			return errno
+		}
+	}
+	w := wishOf(in, n.ws.fs.opt.Now())
+	n.mu.Lock()
+	if w.perm != nil {
+		n.px.Perm = w.perm
+	}
+	if w.uid != nil {
+		n.px.UID = w.uid
+	}
+	if w.gid != nil {
+		n.px.GID = w.gid
+	}
+	if !w.mtime.IsZero() {
+		n.mtime = w.mtime
+	}
+	n.mu.Unlock()
+	n.fill(&out.Attr)
+	return 0
+}
+
+func (n *partialNode) resize(octx, ctx context.Context, fh fusefs.FileHandle, size int64) syscall.Errno {
+	if h, ok := fh.(*handle); ok && h.writable {
+		return h.truncate(octx, size)
+	}
+	h := &handle{on: n, writable: true}
+	n.opened(h)
+	defer h.Release(ctx)
+	if errno := h.truncate(octx, size); errno != 0 {
+		return errno
+	}
+	h.mu.Lock()
+	d := h.draft
+	h.mu.Unlock()
+	if n.shared() || d == nil || !d.Dirty() {
+		return 0
+	}
+	return h.publish(ctx, d, callerOf(ctx).Pid)
+}
+
+// Open implements fusefs.NodeOpener. What this mount has not spooled cannot be
+// read: SCM gives no way to read a breakpoint file.
+func (n *partialNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
+	if writes(flags) && n.ws.fs.opt.ReadOnly {
+		return nil, 0, syscall.EROFS
+	}
+	caller := callerOf(ctx)
+	octx, cancel := n.ws.fs.op(ctx)
+	defer cancel()
+	if errno := n.revalidate(octx); errno != 0 {
+		return nil, 0, errno
+	}
+	h := newHandle(n, flags, caller)
+	if writes(flags) {
+		if errno := h.begin(octx, flags&syscall.O_TRUNC != 0); errno != 0 {
+			return nil, 0, errno
+		}
+	}
+	n.opened(h)
+	return h, h.openFlags(), 0
+}
+
+func (n *partialNode) opened(h *handle) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.opens++
+	if h.writable {
+		n.writers++
+	}
+}
+
+func (n *partialNode) closed(h *handle) (lastWriter, last bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.opens--
+	if h.writable {
+		n.writers--
+	}
+	return h.writable && n.writers == 0, n.opens == 0
+}
+
+func (n *partialNode) shared() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.writers > 1
+}
+
+func (n *partialNode) edit(ctx context.Context, truncate bool) (*writeback.Draft, error) {
+	n.mu.Lock()
+	bp, known := n.bp, n.known
+	n.mu.Unlock()
+	if !known {
+		var err error
+		if bp, err = n.ws.store.BreakpointFile(ctx, n.name); err != nil {
+			return nil, err
+		}
+	}
+	d, err := n.ws.fs.queue.EditPartial(ctx, writeback.Target{Workspace: n.ws.name, Partial: true, Name: n.name}, bp, truncate)
+	if err != nil {
+		return nil, err
+	}
+	n.join(d)
+	return d, nil
+}
+
+// metaFor is the metadata of the file that this becomes.
+func (n *partialNode) metaFor(onto *client.File) map[string]string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	px, major := n.px, 1
+	var base map[string]string
+	if onto != nil {
+		base, major = onto.Metadata, onto.Version.Major+1
+	}
+	if !n.mtime.IsZero() {
+		px.MTime, px.Major = n.mtime, major
+	}
+	return px.into(base)
+}
+
+func (n *partialNode) tree() *FS                { return n.ws.fs }
+func (n *partialNode) number() uint64           { return n.ino }
+func (n *partialNode) source() readcache.Source { return n.ws.store }
+func (n *partialNode) stamp(*writeback.Draft)   {}
+
+func (n *partialNode) abandoned() {}
+
+func (n *partialNode) finished(*writeback.Draft, client.File) {}
+
+// readKept says that there is nothing to read: SCM gives no way to read a
+// breakpoint file, and this mount has not spooled it.
+func (n *partialNode) readKept([]byte, int64) (int, bool, error) { return 0, true, syscall.ENODATA }
+
+func (n *partialNode) content() (client.Content, bool) { return client.Content{}, false }

@@ -1,0 +1,152 @@
+package fs
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// procFS reads what the kernel says about other processes. Nothing here ever
+// touches a file behind /proc/<pid>/fd: a stat of one could come back to this
+// mount and wait for the request that asks.
+type procFS struct{ root string }
+
+func (p procFS) read(name string) ([]byte, error) {
+	return os.ReadFile(filepath.Join(p.root, name))
+}
+
+// tgid returns the process of a thread; the id in a FUSE request is a thread id.
+// 0 means not known: another pid namespace, or gone.
+func (p procFS) tgid(tid uint32) uint32 {
+	if tid == 0 {
+		return 0
+	}
+	v, ok := p.statusField(tid, "Tgid:")
+	if !ok {
+		return 0
+	}
+	id, err := strconv.ParseUint(v, 10, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(id)
+}
+
+// lastPID is the pid given out last, field 5 of /proc/loadavg: while it stays
+// the same no process was started.
+func (p procFS) lastPID() uint32 {
+	b, err := p.read("loadavg")
+	if err != nil {
+		return 0
+	}
+	fields := bytes.Fields(b)
+	if len(fields) < 5 {
+		return 0
+	}
+	id, err := strconv.ParseUint(string(fields[4]), 10, 32)
+	if err != nil {
+		return 0
+	}
+	return uint32(id)
+}
+
+// Fields of /proc/<pid>/stat, counted as in proc(5).
+const (
+	statFlags    = 9
+	statExitCode = 52
+
+	pfSignaled = 0x400 // task flag: dying of a signal
+)
+
+// diedOfSignal tells whether the process of a thread is exiting because of a
+// fatal signal. The flag alone is not enough: when one thread calls exit, the
+// others are killed too and carry it. The exit code of the group tells them
+// apart (its low 7 bits are the signal; shown during the exit by Linux 5.18 and
+// later).
+func (p procFS) diedOfSignal(tid, tgid uint32) bool {
+	flags, ok := p.statField(tid, statFlags)
+	if !ok || flags&pfSignaled == 0 {
+		return false
+	}
+	code, ok := p.statField(tgid, statExitCode)
+	return ok && code&0x7f != 0
+}
+
+func (p procFS) statField(id uint32, n int) (uint64, bool) {
+	b, err := p.read(strconv.FormatUint(uint64(id), 10) + "/stat")
+	if err != nil {
+		return 0, false
+	}
+	// The command, field 2, is in parentheses and may hold anything.
+	i := bytes.LastIndexByte(b, ')')
+	if i < 0 {
+		return 0, false
+	}
+	fields := bytes.Fields(b[i+1:])
+	if n-3 >= len(fields) {
+		return 0, false
+	}
+	v, err := strconv.ParseUint(string(fields[n-3]), 10, 64)
+	return v, err == nil
+}
+
+// holdsForWriting tells whether a process has a descriptor, open for writing, on
+// the inode. It reads the symbolic links and fdinfo only.
+func (p procFS) holdsForWriting(pid uint32, ino uint64) bool {
+	dir := filepath.Join(p.root, strconv.FormatUint(uint64(pid), 10))
+	d, err := os.Open(filepath.Join(dir, "fd"))
+	if err != nil {
+		return false
+	}
+	names, _ := d.Readdirnames(-1)
+	_ = d.Close()
+	for _, name := range names {
+		// Most descriptors are no files; the link tells without another open.
+		link, err := os.Readlink(filepath.Join(dir, "fd", name))
+		if err != nil || !strings.HasPrefix(link, "/") || strings.HasPrefix(link, "/dev/") {
+			continue
+		}
+		if p.writesTo(filepath.Join(dir, "fdinfo", name), ino) {
+			return true
+		}
+	}
+	return false
+}
+
+func (p procFS) writesTo(fdinfo string, ino uint64) bool {
+	b, err := os.ReadFile(fdinfo)
+	if err != nil {
+		return false
+	}
+	var same, writes bool
+	for line := range bytes.Lines(b) {
+		if v, ok := bytes.CutPrefix(line, []byte("ino:")); ok {
+			n, err := strconv.ParseUint(string(bytes.TrimSpace(v)), 10, 64)
+			same = err == nil && n == ino
+		}
+		if v, ok := bytes.CutPrefix(line, []byte("flags:")); ok {
+			n, err := strconv.ParseUint(string(bytes.TrimSpace(v)), 8, 64)
+			writes = err == nil && n&uint64(os.O_WRONLY|os.O_RDWR) != 0
+		}
+	}
+	return same && writes
+}
+
+// pids lists the processes.
+func (p procFS) pids() []uint32 {
+	d, err := os.Open(p.root)
+	if err != nil {
+		return nil
+	}
+	defer d.Close()
+	names, _ := d.Readdirnames(-1)
+	out := make([]uint32, 0, len(names))
+	for _, name := range names {
+		if id, err := strconv.ParseUint(name, 10, 32); err == nil {
+			out = append(out, uint32(id))
+		}
+	}
+	return out
+}

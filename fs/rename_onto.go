@@ -1,0 +1,198 @@
+package fs
+
+import (
+	"context"
+	"io"
+	"syscall"
+
+	"github.com/sequoiacm/scmfs/client"
+	"github.com/sequoiacm/scmfs/writeback"
+)
+
+// fileOnto renames a file onto an existing one. The target keeps its id and its
+// history: the source's content becomes its next version, then the source goes.
+// There is no moment without the target.
+func (m move) fileOnto(ctx context.Context, n, target *fileNode) syscall.Errno {
+	n.mu.Lock()
+	rec, d := n.rec, n.liveLocked()
+	n.mu.Unlock()
+	target.mu.Lock()
+	base, under := target.rec, target.liveLocked()
+	target.mu.Unlock()
+
+	switch {
+	case n.kind != syscall.S_IFREG || target.kind != syscall.S_IFREG:
+		return m.replace(ctx, n, target)
+	case rec == nil && d == nil:
+		return syscall.ESTALE
+	case base == nil:
+		// The target was never published: nothing of it can be lost but itself.
+		if errno := target.remove(ctx); errno != 0 {
+			return errno
+		}
+		return m.file(ctx, n)
+	}
+	if under != nil && under.Dirty() {
+		// Content that is being written to the old target has lost its name.
+		if err := under.Discard(); err != nil {
+			return errnoOf(ctx, err)
+		}
+	}
+	if rec == nil {
+		return m.draftOnto(ctx, n, target, d, *base)
+	}
+	return m.copyOnto(ctx, n, target, *base)
+}
+
+// replace removes the target first. It serves names that have no history worth
+// keeping: a symbolic link, a fifo; SCM has no way to change what they are.
+func (m move) replace(ctx context.Context, n, target *fileNode) syscall.Errno {
+	if errno := target.remove(ctx); errno != 0 {
+		return errno
+	}
+	m.to.list.drop(m.newName)
+	return m.file(ctx, n)
+}
+
+// draftOnto makes a draft the next version of base: how rsync and editors save.
+// The node of the draft becomes the node of the file, as the kernel expects of a
+// rename; the old node keeps the old content for whoever has it open.
+func (m move) draftOnto(ctx context.Context, n, target *fileNode, d *writeback.Draft, base client.File) syscall.Errno {
+	if err := d.Retain(); err != nil {
+		return errnoOf(ctx, err)
+	}
+	defer func() { _ = d.Release(ctx) }()
+	n.stampOnto(d, base)
+	if err := d.RenameOnto(ctx, m.target(), base); err != nil {
+		return errnoOf(ctx, err)
+	}
+	m.rebind(n, target, &base)
+	return n.publishClosed(ctx, d)
+}
+
+// publishClosed publishes a draft that nobody writes any more: it was held back
+// under a temporary name, and now it has its real one. rename(2) returns when the
+// store has it.
+func (n *fileNode) publishClosed(ctx context.Context, d *writeback.Draft) syscall.Errno {
+	n.mu.Lock()
+	writing := n.writers > 0
+	n.mu.Unlock()
+	if writing {
+		return 0
+	}
+	f, err := d.Publish(ctx) // of a clean draft: what the rename published
+	if err != nil {
+		return errnoOf(ctx, err)
+	}
+	n.finished(d, f)
+	return 0
+}
+
+// rebind lets node n stand for the file that target stood for.
+func (m move) rebind(n, target *fileNode, rec *client.File) {
+	ws := m.from.ws
+	n.mu.Lock()
+	old := n.id
+	n.id, n.rec, n.seen, n.local = rec.ID, rec, ws.fs.opt.Now(), ws.fs.opt.Now()
+	n.mu.Unlock()
+	ws.files.unbind(old, n)
+	ws.files.bind(rec.ID, n)
+	target.detach()
+	m.from.list.drop(m.name)
+	m.to.list.set(row{name: m.newName, file: rec})
+}
+
+// stampOnto sets the attributes of a draft that becomes the next version: its
+// own mode and time, and the metadata of the file it goes onto.
+func (n *fileNode) stampOnto(d *writeback.Draft, base client.File) {
+	n.mu.Lock()
+	written := n.mtimeLocked(d)
+	px := n.px
+	px.MTime, px.Major = written, base.Version.Major+1
+	meta := px.into(base.Metadata)
+	n.px, n.meta, n.mtimeAt = px, meta, n.ws.fs.opt.Now()
+	n.mu.Unlock()
+	d.SetMeta(meta)
+}
+
+// copyOnto renames a published file onto another: SCM cannot do that, so the
+// content is copied into a new version of the target.
+func (m move) copyOnto(ctx context.Context, n, target *fileNode, base client.File) syscall.Errno {
+	ws := m.from.ws
+	if d := n.live(); d != nil && d.Dirty() {
+		if _, err := d.Publish(ctx); err != nil {
+			return errnoOf(ctx, err)
+		}
+		if errno := n.refetch(ctx); errno != 0 {
+			return errno
+		}
+	}
+	c, ok := n.content()
+	if !ok {
+		return syscall.ESTALE
+	}
+	d, err := ws.fs.queue.Edit(ctx, m.target(), base, true)
+	if err != nil {
+		return errnoOf(ctx, err)
+	}
+	f, err := m.fill(ctx, d, n, c, base)
+	if err != nil {
+		_ = d.Discard()
+		_ = d.Release(ctx)
+		return errnoOf(ctx, err)
+	}
+	if err := d.Release(ctx); err != nil {
+		return errnoOf(ctx, err)
+	}
+	if errno := m.removeSource(ctx, n); errno != 0 {
+		return errno
+	}
+	if f.ID == "" {
+		f = base
+	}
+	m.rebind(n, target, &f)
+	return 0
+}
+
+// fill copies content into a draft and publishes it.
+func (m move) fill(ctx context.Context, d *writeback.Draft, n *fileNode, c client.Content, base client.File) (client.File, error) {
+	r := m.from.ws.fs.cache.Reader(m.from.ws.store, c)
+	defer r.Close()
+	src := io.NewSectionReader(readerAt{ctx, r}, 0, c.Size)
+	if _, err := io.Copy(io.NewOffsetWriter(writerAt{ctx, d}, 0), src); err != nil {
+		return client.File{}, err
+	}
+	n.stampOnto(d, base)
+	return d.Publish(ctx)
+}
+
+type writerAt struct {
+	ctx context.Context
+	d   *writeback.Draft
+}
+
+func (w writerAt) WriteAt(p []byte, off int64) (int, error) { return w.d.WriteAt(w.ctx, p, off) }
+
+func (m move) removeSource(ctx context.Context, n *fileNode) syscall.Errno {
+	n.mu.Lock()
+	id := n.id
+	n.mu.Unlock()
+	err := m.from.ws.store.DeleteFile(ctx, id)
+	if err != nil && client.KindOf(err) != client.NotExist {
+		return errnoOf(ctx, err)
+	}
+	return 0
+}
+
+// refetch asks for the record again.
+func (n *fileNode) refetch(ctx context.Context) syscall.Errno {
+	n.mu.Lock()
+	id := n.id
+	n.mu.Unlock()
+	f, err := n.ws.store.File(ctx, id)
+	if err != nil {
+		return errnoOf(ctx, err)
+	}
+	n.adopt(f)
+	return 0
+}

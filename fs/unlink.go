@@ -1,0 +1,112 @@
+package fs
+
+import (
+	"context"
+	"syscall"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/sequoiacm/scmfs/client"
+)
+
+var (
+	_ fusefs.NodeUnlinker = (*dirNode)(nil)
+	_ fusefs.NodeRmdirer  = (*dirNode)(nil)
+)
+
+// Unlink implements fusefs.NodeUnlinker. Open handles keep the content; the
+// store deletes every version, as SCM's delete does.
+func (d *dirNode) Unlink(ctx context.Context, name string) syscall.Errno {
+	if d.ws.fs.opt.ReadOnly {
+		return syscall.EROFS
+	}
+	octx, cancel := d.ws.fs.op(ctx)
+	defer cancel()
+	e, _, errno := d.find(octx, name)
+	switch {
+	case errno != 0:
+		return errno
+	case e.dir != nil:
+		return syscall.EISDIR
+	}
+	if errno := e.file.remove(octx); errno != 0 {
+		return errno
+	}
+	d.list.drop(name)
+	d.touched()
+	return 0
+}
+
+// remove deletes a file in the store and its draft here.
+func (n *fileNode) remove(ctx context.Context) syscall.Errno {
+	n.mu.Lock()
+	id, published, d := n.id, n.rec != nil, n.liveLocked()
+	n.mu.Unlock()
+	if d != nil && d.Dirty() {
+		if err := d.Discard(); err != nil {
+			return errnoOf(ctx, err)
+		}
+	}
+	if published {
+		n.keepReadable(ctx)
+		if err := n.ws.store.DeleteFile(ctx, id); err != nil && client.KindOf(err) != client.NotExist {
+			if client.KindOf(err) != client.Uncertain {
+				return errnoOf(ctx, err)
+			}
+			// The answer was lost: ask whether the file is still there.
+			if _, err := n.ws.store.File(ctx, id); client.KindOf(err) != client.NotExist {
+				return syscall.EIO
+			}
+		}
+	}
+	n.ws.files.unbind(id, n)
+	n.detach()
+	return 0
+}
+
+// Rmdir implements fusefs.NodeRmdirer. The store refuses a directory that is not
+// empty; drafts it does not know are refused here.
+func (d *dirNode) Rmdir(ctx context.Context, name string) syscall.Errno {
+	if d.ws.fs.opt.ReadOnly {
+		return syscall.EROFS
+	}
+	if d.reserved(name) {
+		return syscall.EBUSY
+	}
+	octx, cancel := d.ws.fs.op(ctx)
+	defer cancel()
+	e, _, errno := d.find(octx, name)
+	switch {
+	case errno != 0:
+		return errno
+	case e.dir == nil:
+		return syscall.ENOTDIR
+	}
+	if errno := e.dir.remove(octx); errno != 0 {
+		return errno
+	}
+	d.list.drop(name)
+	d.touched()
+	return 0
+}
+
+// remove deletes an empty directory.
+func (d *dirNode) remove(ctx context.Context) syscall.Errno {
+	if len(d.ws.fs.queue.InDir(d.ws.name, d.id)) > 0 {
+		return syscall.ENOTEMPTY
+	}
+	err := d.ws.store.DeleteDirectory(ctx, d.id)
+	if client.KindOf(err) == client.Uncertain {
+		if _, err = d.ws.store.Directory(ctx, d.id); err == nil {
+			return syscall.EIO
+		}
+	}
+	if err != nil && client.KindOf(err) != client.NotExist {
+		return errnoOf(ctx, err)
+	}
+	d.ws.dropAttrs(d.id)
+	d.ws.dirs.unbind(d.id, d)
+	d.mu.Lock()
+	d.gone = true
+	d.mu.Unlock()
+	return 0
+}

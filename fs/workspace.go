@@ -1,0 +1,81 @@
+package fs
+
+import (
+	"context"
+	"sync"
+	"syscall"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+	"github.com/sequoiacm/scmfs/client"
+)
+
+// workspace is one of the root's directories: the handle on its store and the
+// tables of its nodes.
+type workspace struct {
+	fs          *FS
+	name        string
+	info        client.Workspace
+	store       Store
+	directories bool // false: flat, no sub-directories
+
+	files    table[client.FileID, fileNode]
+	dirs     table[client.DirID, dirNode]
+	partials table[string, partialNode]
+
+	versionDirs  table[client.DirID, versionsDir]
+	versionLists table[client.FileID, versionList]
+	versionFiles table[string, versionFile]
+
+	partial0 *partialDir // .partial
+
+	attrMu sync.Mutex
+	// attrs are the attributes of directories, which SCM cannot keep: they live
+	// as long as the mount. Guarded by attrMu.
+	attrs map[client.DirID]dirAttrs
+
+	flatOnce sync.Once // says once why mkdir is refused
+
+}
+
+// root returns the node of the workspace's own directory.
+func (ws *workspace) root() *dirNode {
+	return ws.dir(client.Directory{ID: client.RootDir, Name: "/", CreateTime: ws.info.CreateTime, UpdateTime: ws.info.UpdateTime})
+}
+
+// dir returns the node of a directory and brings its record up to date.
+func (ws *workspace) dir(rec client.Directory) *dirNode {
+	n := ws.dirs.get(rec.ID, func() *dirNode { return newDirNode(ws, rec) })
+	n.update(rec)
+	return n
+}
+
+// dirInode returns the inode of a directory.
+func (ws *workspace) dirInode(ctx context.Context, n *dirNode) *fusefs.Inode {
+	return ws.fs.inode(ctx, n, syscall.S_IFDIR, n.ino, n.gen)
+}
+
+func (ws *workspace) fileInode(ctx context.Context, n *fileNode) *fusefs.Inode {
+	return ws.fs.inode(ctx, n, n.kind, n.ino, n.gen)
+}
+
+// listingOf returns the listing of a directory that the kernel knows; nil else.
+func (ws *workspace) listingOf(id client.DirID) *listing {
+	if !ws.directories {
+		id = client.RootDir
+	}
+	if d := ws.dirs.peek(id); d != nil {
+		return d.list
+	}
+	return nil
+}
+
+// published takes a file that this mount just changed or created into the node
+// and the listing, so that the change needs no request to be seen.
+func (ws *workspace) published(f client.File) {
+	if n := ws.files.peek(f.ID); n != nil {
+		n.adopt(f)
+	}
+	if l := ws.listingOf(f.Dir); l != nil {
+		l.publish(&f)
+	}
+}

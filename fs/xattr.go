@@ -1,0 +1,292 @@
+package fs
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/hex"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"unicode/utf8"
+
+	fusefs "github.com/hanwen/go-fuse/v2/fs"
+)
+
+var (
+	_ fusefs.NodeGetxattrer    = (*fileNode)(nil)
+	_ fusefs.NodeSetxattrer    = (*fileNode)(nil)
+	_ fusefs.NodeListxattrer   = (*fileNode)(nil)
+	_ fusefs.NodeRemovexattrer = (*fileNode)(nil)
+	_ fusefs.NodeGetxattrer    = (*dirNode)(nil)
+	_ fusefs.NodeSetxattrer    = (*dirNode)(nil)
+	_ fusefs.NodeRemovexattrer = (*dirNode)(nil)
+)
+
+const (
+	userPrefix = "user."
+	scmPrefix  = "user.scm." // read-only, not listed: cp -a must not try to copy them
+
+	// oddPrefix marks a key of custom_metadata that holds an attribute whose name
+	// or value is not plain text: name in hex, value in base64.
+	oddPrefix = "x-"
+
+	// maxMetadata bounds all of a file's metadata together. The record of a file
+	// comes in a response header, percent-encoded, and a gateway takes 8 KiB.
+	maxMetadata = 2048
+
+	xattrCreate  = 1
+	xattrReplace = 2
+)
+
+// xattrKeys are the metadata keys under which an attribute may be kept: the
+// plain one, which other programs read and write as well, and the odd one.
+func xattrKeys(name string) (plain, odd string) {
+	short := strings.TrimPrefix(name, userPrefix)
+	odd = oddPrefix + hex.EncodeToString([]byte(short))
+	if short != posixKey && !strings.HasPrefix(short, oddPrefix) && plainKey(short) {
+		plain = short
+	}
+	return plain, odd
+}
+
+// plainKey tells whether SCM's database takes a key for certain (protocol part 1,
+// section 7.2).
+func plainKey(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '-') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 128
+}
+
+func plainValue(v []byte) bool {
+	return utf8.Valid(v) && !slices.ContainsFunc(v, func(c byte) bool { return c < 0x20 })
+}
+
+// xattrGet finds an attribute in metadata.
+func xattrGet(meta map[string]string, name string) ([]byte, bool) {
+	plain, odd := xattrKeys(name)
+	if v, ok := meta[odd]; ok {
+		b, err := base64.StdEncoding.DecodeString(v)
+		if err == nil {
+			return b, true
+		}
+	}
+	if plain == "" {
+		return nil, false
+	}
+	v, ok := meta[plain]
+	return []byte(v), ok
+}
+
+// xattrSet returns metadata with an attribute set, or removed when value is nil.
+func xattrSet(meta map[string]string, name string, value []byte) map[string]string {
+	plain, odd := xattrKeys(name)
+	out := make(map[string]string, len(meta)+1)
+	for k, v := range meta {
+		if k != plain && k != odd {
+			out[k] = v
+		}
+	}
+	switch {
+	case value == nil:
+	case plain != "" && plainValue(value):
+		out[plain] = string(value)
+	default:
+		out[odd] = base64.StdEncoding.EncodeToString(value)
+	}
+	return out
+}
+
+// xattrNames lists the attributes in metadata, sorted.
+func xattrNames(meta map[string]string) []string {
+	var names []string
+	for k := range meta {
+		switch short, odd := strings.CutPrefix(k, oddPrefix); {
+		case k == posixKey:
+		case !odd:
+			names = append(names, userPrefix+k)
+		default:
+			if b, err := hex.DecodeString(short); err == nil && len(b) > 0 {
+				names = append(names, userPrefix+string(b))
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+func metadataSize(meta map[string]string) int {
+	n := 0
+	for k, v := range meta {
+		if k != posixKey {
+			n += len(k) + len(v)
+		}
+	}
+	return n
+}
+
+// answer puts a value into the caller's buffer: an empty buffer asks for the size.
+func answer(v, dest []byte) (uint32, syscall.Errno) {
+	if len(dest) < len(v) {
+		return uint32(len(v)), syscall.ERANGE
+	}
+	return uint32(copy(dest, v)), 0
+}
+
+// Getxattr implements fusefs.NodeGetxattrer.
+func (n *fileNode) Getxattr(_ context.Context, name string, dest []byte) (uint32, syscall.Errno) {
+	switch {
+	case strings.HasPrefix(name, scmPrefix):
+		v, ok := n.scm(strings.TrimPrefix(name, scmPrefix))
+		if !ok {
+			return 0, syscall.ENODATA
+		}
+		return answer([]byte(v), dest)
+	case !strings.HasPrefix(name, userPrefix):
+		return 0, syscall.ENODATA // security.capability: asked for before writes
+	}
+	n.mu.Lock()
+	meta := n.meta
+	n.mu.Unlock()
+	v, ok := xattrGet(meta, name)
+	if !ok {
+		return 0, syscall.ENODATA
+	}
+	return answer(v, dest)
+}
+
+// scm answers the read-only attributes that show the store's side of a file.
+func (n *fileNode) scm(name string) (string, bool) {
+	n.mu.Lock()
+	rec, d, id := n.rec, n.liveLocked(), n.id
+	n.mu.Unlock()
+	switch name {
+	case "id":
+		return string(id), true
+	case "state":
+		if d != nil && d.Dirty() {
+			return d.State().String(), true
+		}
+		return "published", true
+	case "acknowledged":
+		if d != nil && d.Dirty() {
+			return strconv.FormatInt(d.Info().Acked, 10), true
+		}
+		if rec != nil {
+			return strconv.FormatInt(rec.Size, 10), true
+		}
+	}
+	if rec == nil {
+		return "", false
+	}
+	switch name {
+	case "version":
+		return rec.Version.String(), true
+	case "data_id":
+		return string(rec.Data), true
+	case "md5":
+		return rec.MD5, rec.MD5 != ""
+	case "mime_type":
+		return rec.MimeType, rec.MimeType != ""
+	case "title":
+		return rec.Title, rec.Title != ""
+	case "author":
+		return rec.Author, rec.Author != ""
+	case "user":
+		return rec.User, rec.User != ""
+	case "tags":
+		return strings.Join(rec.Tags, ","), len(rec.Tags) > 0
+	}
+	return "", false
+}
+
+// Listxattr implements fusefs.NodeListxattrer.
+func (n *fileNode) Listxattr(_ context.Context, dest []byte) (uint32, syscall.Errno) {
+	n.mu.Lock()
+	meta := n.meta
+	n.mu.Unlock()
+	var b []byte
+	for _, name := range xattrNames(meta) {
+		b = append(append(b, name...), 0)
+	}
+	return answer(b, dest)
+}
+
+// writableXattr tells whether an attribute may be set.
+func (n *fileNode) writableXattr(name string) syscall.Errno {
+	switch {
+	case n.ws.fs.opt.ReadOnly:
+		return syscall.EROFS
+	case strings.HasPrefix(name, scmPrefix):
+		return syscall.EPERM
+	case !strings.HasPrefix(name, userPrefix), name == userPrefix:
+		return syscall.EOPNOTSUPP
+	case n.kind != syscall.S_IFREG:
+		return syscall.EPERM
+	}
+	return 0
+}
+
+// Setxattr implements fusefs.NodeSetxattrer.
+func (n *fileNode) Setxattr(ctx context.Context, name string, data []byte, flags uint32) syscall.Errno {
+	if errno := n.writableXattr(name); errno != 0 {
+		return errno
+	}
+	n.mu.Lock()
+	meta, px := n.meta, n.px
+	n.mu.Unlock()
+	_, exists := xattrGet(meta, name)
+	switch {
+	case flags&xattrCreate != 0 && exists:
+		return syscall.EEXIST
+	case flags&xattrReplace != 0 && !exists:
+		return syscall.ENODATA
+	case len(data) > maxMetadata:
+		return syscall.E2BIG
+	}
+	next := xattrSet(meta, name, append([]byte{}, data...))
+	if metadataSize(next) > maxMetadata {
+		return syscall.ENOSPC
+	}
+	octx, cancel := n.ws.fs.op(ctx)
+	defer cancel()
+	return n.store(octx, px, next, false)
+}
+
+// Removexattr implements fusefs.NodeRemovexattrer.
+func (n *fileNode) Removexattr(ctx context.Context, name string) syscall.Errno {
+	if errno := n.writableXattr(name); errno != 0 {
+		return errno
+	}
+	n.mu.Lock()
+	meta, px := n.meta, n.px
+	n.mu.Unlock()
+	if _, ok := xattrGet(meta, name); !ok {
+		return syscall.ENODATA
+	}
+	octx, cancel := n.ws.fs.op(ctx)
+	defer cancel()
+	return n.store(octx, px, xattrSet(meta, name, nil), false)
+}
+
+// Directories have no field for attributes.
+
+// Getxattr implements fusefs.NodeGetxattrer.
+func (d *dirNode) Getxattr(_ context.Context, name string, dest []byte) (uint32, syscall.Errno) {
+	if name == scmPrefix+"id" {
+		return answer([]byte(d.id), dest)
+	}
+	return 0, syscall.ENODATA
+}
+
+// Setxattr implements fusefs.NodeSetxattrer.
+func (d *dirNode) Setxattr(context.Context, string, []byte, uint32) syscall.Errno {
+	return syscall.EOPNOTSUPP
+}
+
+// Removexattr implements fusefs.NodeRemovexattrer.
+func (d *dirNode) Removexattr(context.Context, string) syscall.Errno { return syscall.EOPNOTSUPP }

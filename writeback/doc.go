@@ -1,0 +1,20 @@
+// Package writeback keeps local content until the store has it as a version.
+//
+// A [Draft] is content on its way to become a version of a file, or a breakpoint
+// file. Its bytes are in a spool: memory up to 1 MiB, then a file in the state
+// directory. While it is written, whole increments go up to a breakpoint file;
+// [Draft.Publish] seals it, sends the rest and commits.
+//
+//	Open --Publish--> Sealed --> Uploading --> Committing --> Committed
+//	 ^ |  (increments stream while Open)  ^          |            |
+//	 | |                                  +-- doubt: ask ---------+--> Open again by the next write
+//	 | +--> Discarded                     Stuck: kept, shown, retried on demand
+//	 +--- the next write after a commit starts the next version
+//
+// Nobody but the queue's goroutines talks to the store about content. Each draft
+// with work to do has one worker; Options.Uploads bounds the requests under way.
+//
+// Locks, outermost first: Queue.mu (tables), Draft.mu (state), spool.mu (bytes).
+// None is held across a request to the store, a wait, or a callback. Disk writes
+// of the journal happen under Draft.journalMu alone.
+package writeback

@@ -1,0 +1,318 @@
+package writeback
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/sequoiacm/scmfs/client"
+)
+
+// State is where a draft is on its way.
+type State int
+
+// The states of the package's diagram.
+const (
+	Writing State = iota
+	Sealed
+	Uploading
+	Committing
+	Committed
+	Stuck
+	Discarded
+)
+
+var stateNames = [...]string{"open", "sealed", "uploading", "committing", "published", "stuck", "discarded"}
+
+func (s State) String() string { return stateNames[s] }
+
+// Final reports whether nothing can be written any more.
+func (s State) Final() bool { return s == Discarded }
+
+// Draft is local content on its way to become a version of a file, or a
+// breakpoint file. Safe for concurrent use. It lives while it is dirty or a
+// handle is held.
+type Draft struct {
+	q     *Queue
+	id    string
+	spool *spool
+
+	journalMu sync.Mutex // held over writing the record; outside mu
+
+	mu struct {
+		sync.Mutex
+		target  Target
+		fileID  client.FileID // the id the file has or will have
+		onto    *client.File  // next version of this file; nil: a new file
+		origin  client.Content
+		extents extents // bytes in the spool; the rest comes from origin
+		partial bool    // extents count: part of the content is not local
+		size    int64
+		modTime time.Time
+		meta    map[string]string
+		metaSet bool // meta differs from what the store has
+
+		gen       int64 // counts changes of content
+		published int64 // gen that the store has; -1: nothing yet
+		handles   int
+		charged   int64 // bytes taken from the spool budget
+		gone      bool
+
+		seal      *seal // being published, or stuck
+		working   bool  // a worker runs
+		held      bool  // closed under a temporary name
+		abandoned bool  // its writer was killed
+		discard   bool  // the worker is to clean up at the server
+		dead      bool  // unlinked: nothing is published any more
+		err       error // why it is stuck
+
+		up       upload
+		recorded bool // a journal record exists
+		promised bool // fsynced, or closed in async mode
+
+		changed  chan struct{} // closed and replaced at every step of the worker
+		watchers []func(Event)
+	}
+}
+
+// seal is one publication: the content as it was at gen.
+type seal struct {
+	gen        int64
+	size       int64
+	committing bool // the commit may have been carried out
+	result     client.File
+	done       bool
+}
+
+// Event tells a watcher what became of a draft.
+type Event struct {
+	Kind EventKind
+	File client.File // of Published
+	Err  error       // of Failed
+}
+
+// EventKind tells events apart.
+type EventKind int
+
+// The kinds of events.
+const (
+	Published EventKind = iota
+	Failed
+)
+
+// Info describes a draft to people.
+type Info struct {
+	ID         string        `json:"id"`
+	Target     Target        `json:"target"`
+	File       client.FileID `json:"file_id"`
+	State      string        `json:"state"`
+	Size       int64         `json:"size"`
+	Acked      int64         `json:"acknowledged"`
+	Handles    int           `json:"handles"`
+	Held       bool          `json:"held,omitempty"`
+	Promised   bool          `json:"promised,omitempty"`
+	Breakpoint string        `json:"breakpoint_file,omitempty"`
+	Error      string        `json:"error,omitempty"`
+	Modified   time.Time     `json:"modified"`
+}
+
+func (q *Queue) newDraft(t Target, meta map[string]string) *Draft {
+	d := &Draft{q: q, id: newDraftID()}
+	d.spool = newSpool(q.fs, q.spoolPath(d.id), q.o.MemorySpool, q.memory)
+	d.mu.target = t
+	d.mu.fileID = client.NewFileID(q.o.Now())
+	d.mu.meta = maps.Clone(meta)
+	d.mu.modTime = q.o.Now()
+	d.mu.published = -1
+	d.mu.changed = make(chan struct{})
+	d.mu.handles = 1
+	return d
+}
+
+// ID names the draft in this state directory.
+func (d *Draft) ID() string { return d.id }
+
+// FileID is the id the file has, or will have if the store keeps our choice.
+func (d *Draft) FileID() client.FileID {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.fileID
+}
+
+// Target is where the draft is to be published.
+func (d *Draft) Target() Target {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.target
+}
+
+// Size is the length of the content in bytes.
+func (d *Draft) Size() int64 {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.size
+}
+
+// ModTime is when the content was last changed.
+func (d *Draft) ModTime() time.Time {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.modTime
+}
+
+// Meta returns a copy of the attributes to be sent.
+func (d *Draft) Meta() map[string]string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return maps.Clone(d.mu.meta)
+}
+
+// SetMeta replaces the attributes; they are sent with the next publication.
+func (d *Draft) SetMeta(m map[string]string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.meta, d.mu.metaSet = maps.Clone(m), true
+}
+
+// Dirty reports whether content, or the existence of the file, is not published.
+func (d *Draft) Dirty() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.dirtyLocked()
+}
+
+func (d *Draft) dirtyLocked() bool {
+	return !d.mu.gone && !d.mu.dead && d.mu.gen != d.mu.published
+}
+
+// State returns the state, derived from what is known.
+func (d *Draft) State() State {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stateLocked()
+}
+
+func (d *Draft) stateLocked() State {
+	switch {
+	case d.mu.gone:
+		return Discarded
+	case d.mu.err != nil:
+		return Stuck
+	case d.mu.seal != nil && d.mu.seal.committing:
+		return Committing
+	case d.mu.seal != nil && d.mu.up.acked > 0:
+		return Uploading
+	case d.mu.seal != nil || d.mu.held:
+		return Sealed
+	case d.mu.gen == d.mu.published:
+		return Committed
+	}
+	return Writing
+}
+
+// Info describes the draft.
+func (d *Draft) Info() Info {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	in := Info{ID: d.id, Target: d.mu.target, File: d.mu.fileID, State: d.stateLocked().String(), Size: d.mu.size, Acked: d.mu.up.acked,
+		Handles: d.mu.handles, Held: d.mu.held, Promised: d.mu.promised, Breakpoint: d.mu.up.name, Modified: d.mu.modTime}
+	if d.mu.err != nil {
+		in.Error = d.mu.err.Error()
+	}
+	return in
+}
+
+// OnChange adds a watcher. It is called from the queue's goroutines with no lock held.
+func (d *Draft) OnChange(fn func(Event)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.watchers = append(d.mu.watchers, fn)
+}
+
+func (d *Draft) tell(e Event) {
+	d.mu.Lock()
+	ws := d.mu.watchers
+	d.mu.Unlock()
+	for _, fn := range ws {
+		fn(e)
+	}
+}
+
+// wake tells everybody who waits for a step.
+func (d *Draft) wakeLocked() {
+	close(d.mu.changed)
+	d.mu.changed = make(chan struct{})
+}
+
+// Retain adds a handle; [ErrGone] when the draft has ended.
+func (d *Draft) Retain() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.mu.gone {
+		return ErrGone
+	}
+	d.mu.handles++
+	return nil
+}
+
+// Release takes a handle away. The last one seals what is still dirty in the
+// background and frees a clean draft.
+func (d *Draft) Release(ctx context.Context) error {
+	d.mu.Lock()
+	d.mu.handles--
+	last := d.mu.handles == 0 && !d.mu.gone
+	dirty := d.dirtyLocked()
+	quiet := d.mu.working || d.mu.seal != nil || d.mu.held || d.mu.abandoned || d.mu.err != nil
+	d.mu.Unlock()
+	if !last {
+		return nil
+	}
+	if dirty {
+		if quiet {
+			return nil // the worker, or the user, goes on with it
+		}
+		return d.begin(ctx)
+	}
+	d.q.free(d)
+	return nil
+}
+
+// Backing returns the spool as a file for passthrough, nil where that is not
+// possible: a draft whose content is not all in the spool.
+func (d *Draft) Backing() *os.File {
+	d.mu.Lock()
+	ok := !d.mu.partial && !d.mu.up.resume
+	d.mu.Unlock()
+	if !ok {
+		return nil
+	}
+	return d.spool.backing()
+}
+
+// Grown tells that bytes may have been written through the backing file.
+func (d *Draft) Grown() {
+	size := d.spool.refresh()
+	d.mu.Lock()
+	if size != d.mu.size {
+		d.mu.size = size
+		d.mu.gen++
+		d.mu.modTime = d.q.o.Now()
+	}
+	d.mu.Unlock()
+	d.q.nudge(d)
+}
+
+// changedLocked notes a change of content at off.
+func (d *Draft) changedLocked(off int64) {
+	d.mu.gen++
+	d.mu.modTime = d.q.o.Now()
+	d.mu.held = false
+	if off < d.mu.up.sent {
+		d.mu.up.rewritten = true
+	}
+}
+
+func (d *Draft) String() string { return fmt.Sprintf("draft %s of %s", d.id, d.Target()) }

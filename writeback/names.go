@@ -1,0 +1,83 @@
+package writeback
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"path"
+	"strings"
+)
+
+// DefaultHeldNames are the temporary names of known programs. A file closed
+// under one is not published until it has another name. Patterns are those of
+// path.Match; rsync's is special, see held.
+var DefaultHeldNames = []string{
+	rsyncPattern, // .name.XXXXXX
+	"4913",       // vim's test for a writable directory
+	"*~",         // backups
+	".*.sw?",     // vim
+	".~lock.*#",  // LibreOffice
+	"lu*.tmp",    // LibreOffice
+	"~$*",        // MS Office
+	".goutputstream-*",
+	"*.part",
+	"*.crdownload",
+	"sed??????", // sed -i
+}
+
+// rsyncPattern stands for ".name.XXXXXX" with six characters of mkstemp: as a
+// glob it would also match ".config.backup".
+const rsyncPattern = "rsync:.*.??????"
+
+// held tells whether a name is a temporary one.
+func held(patterns []string, name string) bool {
+	for _, p := range patterns {
+		if p == rsyncPattern {
+			if rsyncTemporary(name) {
+				return true
+			}
+			continue
+		}
+		if ok, err := path.Match(p, name); ok && err == nil {
+			return p != "sed??????" || mkstemp(name[3:])
+		}
+	}
+	return false
+}
+
+func rsyncTemporary(name string) bool {
+	if len(name) < 9 || name[0] != '.' || name[len(name)-7] != '.' {
+		return false
+	}
+	return mkstemp(name[len(name)-6:])
+}
+
+// mkstemp tells whether six characters look random: letters and digits with at
+// least one digit or capital. A word like "backup" does not.
+func mkstemp(s string) bool {
+	odd := false
+	for i := range len(s) {
+		switch c := s[i]; {
+		case 'a' <= c && c <= 'z':
+		case '0' <= c && c <= '9', 'A' <= c && c <= 'Z':
+			odd = true
+		default:
+			return false
+		}
+	}
+	return odd
+}
+
+// breakpointName makes a unique name that a person recognises: characters that
+// are safe on every server, the mount's id and a random number.
+func breakpointName(mount, name string) string {
+	var b strings.Builder
+	for i := 0; i < len(name) && b.Len() < 120; i++ {
+		c := name[i]
+		if 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-' {
+			b.WriteByte(c)
+		} else {
+			b.WriteByte('_')
+		}
+	}
+	return fmt.Sprintf("%s.%s-%08x", strings.TrimLeft(b.String(), "."), mount, rand.Uint32())
+}

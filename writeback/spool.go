@@ -1,0 +1,230 @@
+package writeback
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"syscall"
+
+	"github.com/sequoiacm/scmfs/internal/disk"
+)
+
+// spool holds a draft's bytes: in memory while short, then in a file. Bytes that
+// were never written read as zero. Safe for concurrent use.
+type spool struct {
+	fs     disk.FS
+	path   string
+	limit  int64 // longest in memory
+	memory *budget
+	mu     struct {
+		sync.RWMutex
+		mem  []byte
+		file disk.File
+		size int64
+		gone bool
+	}
+}
+
+func newSpool(fs disk.FS, path string, limit int64, memory *budget) *spool {
+	return &spool{fs: fs, path: path, limit: limit, memory: memory}
+}
+
+// openSpool opens the file of an earlier run.
+func openSpool(fs disk.FS, path string) (*spool, error) {
+	f, err := fs.OpenFile("spool.open", path, os.O_RDWR)
+	if err != nil {
+		return nil, err
+	}
+	size, err := f.Size()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	s := &spool{fs: fs, path: path}
+	s.mu.file, s.mu.size = f, size
+	return s, nil
+}
+
+func (s *spool) size() int64 {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.mu.size
+}
+
+// ReadAt implements io.ReaderAt.
+func (s *spool) ReadAt(p []byte, off int64) (int, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if off >= s.mu.size {
+		return 0, io.EOF
+	}
+	want := int(min(int64(len(p)), s.mu.size-off))
+	if s.mu.file == nil {
+		n := copy(p[:want], s.mu.mem[min(off, int64(len(s.mu.mem))):])
+		clear(p[n:want])
+	} else {
+		n, err := s.mu.file.ReadAt(p[:want], off)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return n, fmt.Errorf("read spool: %w", err)
+		}
+		clear(p[n:want])
+	}
+	if want < len(p) {
+		return want, io.EOF
+	}
+	return want, nil
+}
+
+// WriteAt implements io.WriterAt.
+func (s *spool) WriteAt(p []byte, off int64) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.gone {
+		return 0, ErrGone
+	}
+	end := off + int64(len(p))
+	if s.mu.file == nil && (end > s.limit || !s.growMemory(end)) {
+		if err := s.toFile(); err != nil {
+			return 0, err
+		}
+	}
+	if s.mu.file == nil {
+		copy(s.mu.mem[off:end], p)
+	} else if n, err := s.mu.file.WriteAt(p, off); err != nil {
+		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+			err = fmt.Errorf("%w: %s", ErrNoSpace, s.path)
+		}
+		return n, err
+	}
+	s.mu.size = max(s.mu.size, end)
+	return len(p), nil
+}
+
+func (s *spool) growMemory(end int64) bool {
+	have := int64(len(s.mu.mem))
+	if end <= have {
+		return true
+	}
+	// Doubling keeps a stream of small writes from copying its past each time.
+	next := min(max(end, 2*have, 4<<10), s.limit)
+	if !s.memory.tryTake(next - have) {
+		return false
+	}
+	grown := make([]byte, next)
+	copy(grown, s.mu.mem)
+	s.mu.mem = grown
+	return true
+}
+
+// toFile moves the content from memory to a file.
+func (s *spool) toFile() error {
+	f, err := s.fs.OpenFile("spool.create", s.path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
+	if err != nil {
+		if errors.Is(err, syscall.ENOSPC) {
+			err = fmt.Errorf("%w: %s", ErrNoSpace, s.path)
+		}
+		return fmt.Errorf("create spool: %w", err)
+	}
+	used := min(int64(len(s.mu.mem)), s.mu.size)
+	if used > 0 {
+		if _, err := f.WriteAt(s.mu.mem[:used], 0); err != nil {
+			_ = f.Close()
+			_ = s.fs.Remove("spool.remove", s.path)
+			return fmt.Errorf("move spool to disk: %w", err)
+		}
+	}
+	if s.mu.size > used {
+		if err := f.Truncate("spool.truncate", s.mu.size); err != nil {
+			_ = f.Close()
+			return fmt.Errorf("move spool to disk: %w", err)
+		}
+	}
+	s.memory.give(int64(len(s.mu.mem)))
+	s.mu.mem, s.mu.file = nil, f
+	return nil
+}
+
+// truncate sets the length; what is cut off reads as zero if the file grows again.
+func (s *spool) truncate(size int64) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.file == nil && size > s.limit {
+		if err := s.toFile(); err != nil {
+			return err
+		}
+	}
+	if s.mu.file != nil {
+		if err := s.mu.file.Truncate("spool.truncate", size); err != nil {
+			return fmt.Errorf("truncate spool: %w", err)
+		}
+	} else if size < int64(len(s.mu.mem)) {
+		clear(s.mu.mem[size:])
+	}
+	s.mu.size = size
+	return nil
+}
+
+// sync makes the content durable; it moves to a file first.
+func (s *spool) sync() error {
+	s.mu.Lock()
+	if s.mu.gone {
+		s.mu.Unlock()
+		return ErrGone
+	}
+	if s.mu.file == nil {
+		if err := s.toFile(); err != nil {
+			s.mu.Unlock()
+			return err
+		}
+	}
+	f := s.mu.file
+	s.mu.Unlock()
+	return f.Sync("spool.sync")
+}
+
+// discard drops content and file.
+func (s *spool) discard() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.gone {
+		return nil
+	}
+	s.mu.gone = true
+	if s.memory != nil {
+		s.memory.give(int64(len(s.mu.mem)))
+	}
+	s.mu.mem = nil
+	if s.mu.file == nil {
+		return nil
+	}
+	err := s.mu.file.Close()
+	return errors.Join(err, s.fs.Remove("spool.remove", s.path))
+}
+
+// backing returns the file for passthrough, creating it; nil without one.
+func (s *spool) backing() *os.File {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.gone {
+		return nil
+	}
+	if s.mu.file == nil {
+		if s.toFile() != nil {
+			return nil
+		}
+	}
+	return s.mu.file.OS()
+}
+
+// refresh takes over a size that grew behind our back (passthrough).
+func (s *spool) refresh() int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.file != nil {
+		if n, err := s.mu.file.Size(); err == nil {
+			s.mu.size = n
+		}
+	}
+	return s.mu.size
+}
