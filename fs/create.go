@@ -82,7 +82,7 @@ func (d *dirNode) Create(ctx context.Context, name string, flags, mode uint32, o
 // appeared tells whether a name that the kernel believes to be free is known to
 // be taken. It asks nobody: the kernel's lookup came just before.
 func (d *dirNode) appeared(ctx context.Context, name string) (entry, bool) {
-	if _, ok := d.ws.fs.queue.Lookup(d.ws.target(d.id, name)); !ok {
+	if draft, ok := d.ws.fs.queue.Lookup(d.ws.target(d.id, name)); !ok || !draft.Dirty() {
 		rows, ok := d.list.snapshot()
 		if !ok {
 			return entry{}, false
@@ -92,6 +92,12 @@ func (d *dirNode) appeared(ctx context.Context, name string) (entry, bool) {
 		}
 	}
 	e, _, errno := d.find(ctx, name)
+	if errno == 0 {
+		dr, ok := d.ws.fs.queue.Lookup(d.ws.target(d.id, name))
+		d.list.mu.Lock()
+		println("APPEARED", name, ok, ok && dr.Dirty(), e.file, e.file.rec != nil && e.file.rec.Name == name, e.file.kind, e.file.detached, len(d.list.rows), d.list.fetch != nil)
+		d.list.mu.Unlock()
+	}
 	return e, errno == 0
 }
 

@@ -231,8 +231,12 @@ func (d *dirNode) find(ctx context.Context, name string) (entry, time.Duration, 
 	if !canExist(name) {
 		return entry{}, expiry, syscall.ENOENT
 	}
-	if draft, ok := d.ws.fs.queue.Lookup(d.ws.target(d.id, name)); ok {
-		return entry{file: d.ws.draftNode(draft)}, expiry, 0
+	draft, written := d.ws.fs.queue.Lookup(d.ws.target(d.id, name))
+	if written && draft.Dirty() {
+		if n := d.ws.draftNode(draft); n.current() {
+			return entry{file: n}, expiry, 0
+		}
+		written = false // its writer was killed; it is on its way to .partial
 	}
 	r, ok, ttl, err := d.list.lookup(ctx, name)
 	if err != nil {
@@ -242,6 +246,12 @@ func (d *dirNode) find(ctx context.Context, name string) (entry, time.Duration, 
 		return entry{}, 0, errnoOf(ctx, err)
 	}
 	ttl = max(ttl, time.Millisecond)
+	if !ok && written {
+		// Published a moment ago: the listing may not know yet.
+		if n := d.ws.files.peek(draft.FileID()); n != nil && n.current() && n.named(d.id, name) {
+			return entry{file: n}, ttl, 0
+		}
+	}
 	switch {
 	case !ok, d.ws.movedAway(r, d.id):
 		return entry{}, ttl, syscall.ENOENT

@@ -14,8 +14,18 @@ func (ws *workspace) happened(e writeback.Event) {
 	if e.Kind != writeback.Published || e.File.ID == "" {
 		return
 	}
-	ws.published(e.File)
-	if n := ws.files.peek(e.File.ID); n != nil && !n.open() {
-		ws.fs.attributesChanged(n)
+	n := ws.files.peek(e.File.ID)
+	switch {
+	case n == nil:
+		// The kernel has forgotten the node, or the file was removed meanwhile: the
+		// next look at the directory asks.
+		if l := ws.listingOf(e.File.Dir); l != nil {
+			l.forget()
+		}
+	case !n.knows(e.File):
+		ws.published(e.File)
+		if !n.open() {
+			ws.fs.attributesChanged(n)
+		}
 	}
 }

@@ -168,7 +168,9 @@ func (n *fileNode) live() *writeback.Draft {
 func (n *fileNode) liveLocked() *writeback.Draft {
 	if n.draft == nil && !n.detached {
 		// Closed and not published yet, and the kernel had forgotten the node.
-		n.draft, _ = n.ws.fs.queue.ForFile(n.ws.name, n.id)
+		if d, ok := n.ws.fs.queue.ForFile(n.ws.name, n.id); ok && d.Dirty() {
+			n.draft = d
+		}
 	}
 	if n.draft != nil && n.opens == 0 && !n.draft.Dirty() && n.rec != nil {
 		n.draft = nil
@@ -176,7 +178,29 @@ func (n *fileNode) liveLocked() *writeback.Draft {
 	return n.draft
 }
 
-// fresh tells for how long the record may still be believed.
+// knows tells whether the node has seen a version already: whoever waited for the
+// publication heard of it first, and the file may have been renamed since.
+func (n *fileNode) knows(f client.File) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.detached || n.rec != nil && n.rec.Version.Major >= f.Version.Major
+}
+
+// current tells whether a name still leads to this node, and did a moment ago.
+func (n *fileNode) current() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !n.detached && (n.rec == nil || n.liveLocked() != nil || n.ws.fs.opt.Now().Sub(n.local) < 2*n.ws.fs.opt.Expiry)
+}
+
+// named tells whether a name is the one of the published file.
+func (n *fileNode) named(dir client.DirID, name string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.rec == nil || n.rec.Name == name && (n.rec.Dir == dir || !n.ws.directories)
+}
+
+// freshLocked tells for how long the record may still be believed.
 func (n *fileNode) freshLocked() time.Duration {
 	return n.ws.fs.opt.Expiry - n.ws.fs.opt.Now().Sub(n.seen)
 }
@@ -186,7 +210,9 @@ func (n *fileNode) freshLocked() time.Duration {
 func (n *fileNode) revalidate(ctx context.Context) syscall.Errno {
 	n.mu.Lock()
 	if n.detached || n.liveLocked() != nil || n.rec == nil || n.freshLocked() > 0 {
-		gone := n.rec == nil && n.draft == nil && !n.detached
+		// A node that no name leads to is left to its handles; the kernel looks the
+		// name up again.
+		gone := n.rec == nil && n.draft == nil && !n.detached || n.detached && n.opens == 0
 		n.mu.Unlock()
 		if gone {
 			return syscall.ESTALE

@@ -42,6 +42,9 @@ func (h *handle) Flush(ctx context.Context) syscall.Errno {
 		if err := d.Abandon(octx, "its writer was killed by a signal"); err != nil {
 			return errnoOf(octx, err)
 		}
+		h.mu.Lock()
+		h.over = true
+		h.mu.Unlock()
 		h.on.abandoned()
 		return 0
 	}
@@ -103,7 +106,7 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 	fs := h.on.tree()
 	lastWriter, _ := h.on.closed(h)
 	h.mu.Lock()
-	d, r := h.draft, h.reader
+	d, r, over := h.draft, h.reader, h.over
 	h.draft, h.reader = nil, nil
 	h.mu.Unlock()
 	if r != nil {
@@ -114,7 +117,7 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 	}
 	octx, cancel := context.WithTimeout(context.Background(), fs.opt.OpTimeout)
 	defer cancel()
-	if lastWriter && d.Dirty() {
+	if lastWriter && !over && d.Dirty() {
 		h.on.stamp(d)
 		// Readers may hold the draft for long; the writing is over now.
 		fs.spawn(func(ctx context.Context) {

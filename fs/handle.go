@@ -52,6 +52,7 @@ type handle struct {
 	draft  *writeback.Draft  // held by this handle; guarded by mu
 	reader *readcache.Reader // guarded by mu
 	reads  client.DataID     // content of reader; guarded by mu
+	over   bool              // the writer was killed: nothing is published; guarded by mu
 }
 
 var (

@@ -185,6 +185,14 @@ func (l *listing) lookup(ctx context.Context, name string) (r row, ok bool, ttl 
 		return r, ok, left, nil
 	}
 	f := l.fetch
+	if f != nil {
+		for _, c := range slices.Backward(f.changes) {
+			if c.name == name { // newer than what the fetch brings
+				l.mu.Unlock()
+				return c.row, c.row.file != nil || c.row.dir != nil, expiry, nil
+			}
+		}
+	}
 	if now.Sub(l.since) > expiry {
 		l.since, l.singles = now, 0
 	}

@@ -23,6 +23,7 @@ type memStores struct {
 	mu    sync.Mutex
 	ws    map[string]*memStore
 	calls map[string]int
+	seq   uint32
 }
 
 func newMemStores(names ...string) *memStores {
@@ -83,7 +84,6 @@ type memStore struct {
 	files map[client.FileID][]client.File // newest first
 	data  map[client.DataID][]byte
 	parts map[string]*memPart
-	seq   int
 }
 
 type memPart struct {
@@ -100,8 +100,8 @@ func (m *memStore) lock(call string) func() {
 func fail(kind client.Kind, op string) error { return &client.Error{Op: op, Kind: kind} }
 
 func (m *memStore) id() string {
-	m.seq++
-	return wire.ID{Seconds: time.Now().Unix(), Server: 1, Serial: uint32(m.seq)}.String()
+	m.all.seq++ // one for all workspaces: a data id never means two contents
+	return wire.ID{Seconds: time.Now().Unix(), Server: 1, Serial: m.all.seq}.String()
 }
 
 func (m *memStore) dirNamed(parent client.DirID, name string) (client.Directory, bool) {

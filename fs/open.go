@@ -90,10 +90,9 @@ func (n *fileNode) closed(h *handle) (lastWriter, last bool) {
 // has no name any more, and the kernel is told; another one has its old content.
 func (n *fileNode) abandoned() {
 	n.mu.Lock()
-	id, published := n.id, n.rec != nil
+	published := n.rec != nil
 	n.mu.Unlock()
 	if !published {
-		n.ws.files.unbind(id, n)
 		n.detach()
 		n.ws.fs.nameGone(n)
 		return

@@ -94,7 +94,7 @@ func (p *partialDir) find(ctx context.Context, name string) (*partialNode, sysca
 	if checkBreakpointName(name) != 0 {
 		return nil, syscall.ENOENT
 	}
-	if d, ok := p.ws.fs.queue.Lookup(p.target(name)); ok {
+	if d, ok := p.ws.fs.queue.Lookup(p.target(name)); ok && d.Dirty() {
 		n := p.ws.partial(name)
 		n.join(d)
 		return n, 0
@@ -130,12 +130,19 @@ func (p *partialDir) Readdir(ctx context.Context) (fusefs.DirStream, syscall.Err
 	for _, d := range p.ws.fs.queue.Partials(p.ws.name) {
 		add(d.Target().Name)
 	}
+	// How a file of the tree is on its way to the store is not shown.
+	inner := map[string]bool{}
+	for _, info := range p.ws.fs.queue.Pending() {
+		if info.Target.Workspace == p.ws.name && !info.Target.Partial {
+			inner[info.Breakpoint] = true
+		}
+	}
 	for bp, err := range p.ws.store.BreakpointFiles(octx, "") {
 		if err != nil {
 			return nil, errnoOf(octx, err)
 		}
-		if checkBreakpointName(bp.Name) != 0 || p.ws.fs.queue.Owns(p.ws.name, bp.Name) {
-			continue // cannot be named here, or is how a file of the tree is on its way
+		if checkBreakpointName(bp.Name) != 0 || inner[bp.Name] {
+			continue
 		}
 		p.ws.partial(bp.Name).take(bp)
 		add(bp.Name)
@@ -269,6 +276,15 @@ func (p *partialDir) convert(ctx context.Context, n *partialNode, to *dirNode, n
 	if err != nil {
 		p.ws.fs.log.WithError(err).WithField("name", n.name).Warn("conversion of a breakpoint file")
 		return errnoOf(ctx, err)
+	}
+	if onto != nil && n.attributed() {
+		// The version has the metadata of the one before; what a program set on the
+		// breakpoint file costs a request.
+		if g, err := p.ws.store.SetMetadata(ctx, f.ID, n.metaFor(onto)); err == nil {
+			f = g
+		} else {
+			p.ws.fs.log.WithError(err).WithField("name", newName).Warn("attributes of a converted file")
+		}
 	}
 	p.ws.partials.unbind(n.name, n)
 	n.detach()

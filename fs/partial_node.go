@@ -33,9 +33,11 @@ type partialNode struct {
 }
 
 var (
-	_ fusefs.NodeGetattrer = (*partialNode)(nil)
-	_ fusefs.NodeSetattrer = (*partialNode)(nil)
-	_ fusefs.NodeOpener    = (*partialNode)(nil)
+	_ fusefs.NodeGetattrer     = (*partialNode)(nil)
+	_ fusefs.NodeSetattrer     = (*partialNode)(nil)
+	_ fusefs.NodeOpener        = (*partialNode)(nil)
+	_ fusefs.NodeSetxattrer    = (*partialNode)(nil)
+	_ fusefs.NodeRemovexattrer = (*partialNode)(nil)
 )
 
 func partialIno(workspace, name string) uint64 { return inoOf(workspace, "breakpoint", name) }
@@ -64,6 +66,13 @@ func (n *partialNode) detach() {
 	n.detached = true
 }
 
+// gone tells whether no name leads here and nobody has it open.
+func (n *partialNode) gone() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.detached && n.opens == 0
+}
+
 func (n *partialNode) live() *writeback.Draft {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -72,7 +81,10 @@ func (n *partialNode) live() *writeback.Draft {
 
 func (n *partialNode) liveLocked() *writeback.Draft {
 	if n.draft == nil && !n.detached {
-		n.draft, _ = n.ws.fs.queue.Lookup(writeback.Target{Workspace: n.ws.name, Partial: true, Name: n.name})
+		d, ok := n.ws.fs.queue.Lookup(writeback.Target{Workspace: n.ws.name, Partial: true, Name: n.name})
+		if ok && d.Dirty() {
+			n.draft = d
+		}
 	}
 	if n.draft != nil && n.opens == 0 && !n.draft.Dirty() {
 		n.draft = nil
@@ -82,6 +94,9 @@ func (n *partialNode) liveLocked() *writeback.Draft {
 
 // Getattr implements fusefs.NodeGetattrer.
 func (n *partialNode) Getattr(ctx context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
+	if n.gone() {
+		return syscall.ESTALE
+	}
 	octx, cancel := n.ws.fs.op(ctx)
 	defer cancel()
 	if errno := n.revalidate(octx); errno != 0 {
@@ -95,9 +110,15 @@ func (n *partialNode) Getattr(ctx context.Context, _ fusefs.FileHandle, out *fus
 // revalidate asks for the uploaded size, unless the file is being written here.
 func (n *partialNode) revalidate(ctx context.Context) syscall.Errno {
 	n.mu.Lock()
+	gone := n.detached && n.opens == 0
 	memory := n.liveLocked() != nil || n.detached
 	n.mu.Unlock()
-	if memory {
+	switch {
+	case gone:
+		// Converted or removed. The kernel looks the name up again, which now leads
+		// to the file.
+		return syscall.ESTALE
+	case memory:
 		return 0
 	}
 	bp, err := n.ws.store.BreakpointFile(ctx, n.name)
@@ -200,6 +221,11 @@ func (n *partialNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle
 	if writes(flags) && n.ws.fs.opt.ReadOnly {
 		return nil, 0, syscall.EROFS
 	}
+	if n.gone() {
+		// Converted: the kernel still has this node under the file's name. ESTALE
+		// makes it look the name up again, and then it finds the file.
+		return nil, 0, syscall.ESTALE
+	}
 	caller := callerOf(ctx)
 	octx, cancel := n.ws.fs.op(ctx)
 	defer cancel()
@@ -207,8 +233,8 @@ func (n *partialNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle
 		return nil, 0, errno
 	}
 	h := newHandle(n, flags, caller)
-	if writes(flags) {
-		if errno := h.begin(octx, flags&syscall.O_TRUNC != 0); errno != 0 {
+	if writes(flags) && flags&syscall.O_TRUNC != 0 {
+		if errno := h.begin(octx, true); errno != 0 {
 			return nil, 0, errno
 		}
 	}
@@ -251,12 +277,23 @@ func (n *partialNode) edit(ctx context.Context, truncate bool) (*writeback.Draft
 			return nil, err
 		}
 	}
+	if bp.Completed && !truncate && n.live() == nil {
+		n.ws.fs.log.WithField("name", n.name).Info("append refused: the breakpoint file has its last increment")
+		return nil, syscall.EPERM
+	}
 	d, err := n.ws.fs.queue.EditPartial(ctx, writeback.Target{Workspace: n.ws.name, Partial: true, Name: n.name}, bp, truncate)
 	if err != nil {
 		return nil, err
 	}
 	n.join(d)
 	return d, nil
+}
+
+// attributed tells whether a program set something that the file should keep.
+func (n *partialNode) attributed() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.px.Perm != nil || n.px.UID != nil || n.px.GID != nil || !n.mtime.IsZero()
 }
 
 // metaFor is the metadata of the file that this becomes.
@@ -273,6 +310,14 @@ func (n *partialNode) metaFor(onto *client.File) map[string]string {
 	}
 	return px.into(base)
 }
+
+// Setxattr implements fusefs.NodeSetxattrer: a breakpoint file has no metadata.
+func (n *partialNode) Setxattr(context.Context, string, []byte, uint32) syscall.Errno {
+	return syscall.EOPNOTSUPP
+}
+
+// Removexattr implements fusefs.NodeRemovexattrer.
+func (n *partialNode) Removexattr(context.Context, string) syscall.Errno { return syscall.EOPNOTSUPP }
 
 func (n *partialNode) tree() *FS                { return n.ws.fs }
 func (n *partialNode) number() uint64           { return n.ino }

@@ -49,6 +49,9 @@ func (h *dirHandle) start() {
 	h.skip = make(map[string]bool)
 	dir := h.dir.id
 	for _, d := range ws.fs.queue.InDir(ws.name, dir) {
+		if n := ws.files.peek(d.FileID()); n != nil && !n.current() {
+			continue // its writer was killed
+		}
 		t := d.Target()
 		h.locals = append(h.locals, row{name: t.Name, file: &client.File{ID: d.FileID(), Name: t.Name}})
 		h.skip[t.Name] = true
@@ -116,7 +119,7 @@ func (h *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 	if h.last.name != name {
 		return d.Lookup(ctx, name, out)
 	}
-	if draft, ok := d.ws.fs.queue.Lookup(d.ws.target(d.id, name)); ok {
+	if draft, ok := d.ws.fs.queue.Lookup(d.ws.target(d.id, name)); ok && draft.Dirty() {
 		return d.enter(ctx, entry{file: d.ws.draftNode(draft)}, d.ws.fs.opt.Expiry, out), 0
 	}
 	switch {

@@ -88,10 +88,11 @@ func (d *dirNode) Rename(ctx context.Context, name string, newParent fusefs.Inod
 // renameOut answers a rename to a place that is not a directory of a workspace.
 func (d *dirNode) renameOut(to fusefs.InodeEmbedder) syscall.Errno {
 	if p, ok := to.(*partialDir); ok && p.ws == d.ws {
-		// A file has been converted; there is no way back to a breakpoint file.
-		// EXDEV makes mv copy, which makes a breakpoint file of the content.
+		// Not EXDEV: mv would copy the content into a breakpoint file, from which it
+		// cannot be read, and delete the file. Not EINVAL: mv takes that for a move
+		// of a directory into itself.
 		d.ws.fs.log.WithField("workspace", d.ws.name).Info("rename into .partial refused: a file cannot become a breakpoint file again")
-		return syscall.EXDEV
+		return syscall.EPERM
 	}
 	return syscall.EXDEV
 }
@@ -122,7 +123,17 @@ func (m move) file(ctx context.Context, n *fileNode) syscall.Errno {
 		if err := d.Rename(ctx, m.target()); err != nil {
 			return errnoOf(ctx, err)
 		}
-		return n.publishClosed(ctx, d)
+		if errno := n.publishClosed(ctx, d); errno != 0 {
+			return errno
+		}
+		n.mu.Lock()
+		rec = n.rec
+		n.mu.Unlock()
+		if rec == nil || rec.Name == m.newName && (rec.Dir == m.to.id || !m.to.ws.directories) {
+			return 0
+		}
+		// It was published under the old name in the meantime.
+		d = nil
 	}
 	f, err := m.published(ctx, *rec)
 	if err != nil {

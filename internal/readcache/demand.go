@@ -10,12 +10,15 @@ const (
 	// reach is how far behind a stream may be for a read to wait for it; a
 	// sequence waits for as much as its window.
 	reach = 2 << 20
+	// maxGap is how much a stream fetches ahead of the read it is started for.
+	maxGap = 4 << 20
 	// stripe is what one of several parallel streams of a reader fetches.
 	stripe = 8 << 20
 )
 
 // plan is what one read wants fetched.
 type plan struct {
+	from   int64 // where the sequence had come to; the read's offset when it is no sequence
 	end    int64 // end of the read
 	ahead  int64 // end of what is worth having; end when there is no sequence
 	stream bool  // the reads form a sequence: fetch ahead
@@ -26,22 +29,19 @@ type plan struct {
 // Called with c.mu.
 func (r *Reader) advance(off, end int64) plan {
 	if r.noAhead {
-		return plan{end: end, ahead: end}
+		return plan{from: off, end: end, ahead: end}
 	}
+	head := r.window.head
 	var m move
 	if r.window, m = r.window.next(off, end-off, r.c.maxWindow()); m == stray {
-		return plan{end: end, ahead: end}
+		return plan{from: off, end: end, ahead: end}
 	}
 	if m == seek {
 		r.object.detach(r)
 		r.ahead = 0
+		head = off
 	}
-	return r.plan(end)
-}
-
-// plan is what the window wants for a read up to end. Called with c.mu.
-func (r *Reader) plan(end int64) plan {
-	p := plan{end: end, ahead: end, widen: r.window.size > 0}
+	p := plan{from: min(head, off), end: end, ahead: end, widen: r.window.size > 0}
 	if r.window.streams() {
 		p.stream = true
 		p.ahead = max(end, min(r.window.end(), r.content.Size))
@@ -74,18 +74,30 @@ func (r *Reader) demand(off int64, plan plan) {
 		}
 		run := o.lacking(x+sectorSize, min(plan.end, x+rangedMax+sectorSize))
 		if plan.stream || run-x > rangedMax {
-			x = o.startStream(r, x, plan.ahead).stop
+			x = o.startStream(r, o.gap(plan.from, x), plan.ahead).stop
 		} else {
 			x = o.startRanged(r, x, run, plan.widen)
 		}
 	}
 }
 
-// prefetch extends or starts streams so that what the plan wants beyond the read
-// is on its way. Called with c.mu.
-func (r *Reader) prefetch(plan plan) {
+// gap returns where a stream for x begins: where the sequence left off, if that
+// is near and missing. A read that skips a little is the first to arrive of
+// several that the kernel sent; with a stream from x on, those behind it would
+// need streams of their own.
+func (o *object) gap(from, x int64) int64 {
+	from = max(from, x-maxGap) / sectorSize * sectorSize
+	if v := o.valid(from, x); v > from || o.c.o.Streams > 1 {
+		return x
+	}
+	return min(from, x)
+}
+
+// prefetch extends or starts streams so that what the plan wants from off on is
+// on its way. Called with c.mu.
+func (r *Reader) prefetch(off int64, plan plan) {
 	o := r.object
-	x := max(plan.end, r.ahead)
+	x := max(off, r.ahead)
 	for x < plan.ahead {
 		if v := o.valid(x, plan.ahead); v > x {
 			x = v

@@ -1,6 +1,7 @@
 package readcache
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"math/rand/v2"
@@ -62,11 +63,11 @@ func TestReadAtRules(t *testing.T) {
 }
 
 func TestSequenceIsOneStream(t *testing.T) {
-	for _, step := range []int64{128 * kib, mib, 100_001} {
+	for _, step := range []int64{128 * kib, 100_001} {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCache(t, Options{})
 			f := &fake{latency: 5 * time.Millisecond, rate: 500 * mib}
-			size := 64*mib + 12_345
+			size := 48*mib + 12_345
 			r := c.Reader(f, contentOf(size))
 			began := time.Now()
 			for off := int64(0); off < size; off += step {
@@ -77,7 +78,7 @@ func TestSequenceIsOneStream(t *testing.T) {
 			assert.Equal(t, 1, opens)
 			assert.Zero(t, ranges)
 			assert.Equal(t, size, sent)
-			assert.Less(t, took, 200*time.Millisecond, "one round trip and 129 ms of transfer")
+			assert.Less(t, took, 150*time.Millisecond, "one round trip and 97 ms of transfer")
 			synctest.Wait()
 			_, _, _, open := f.counts()
 			assert.Zero(t, open, "the body is closed at the end")
@@ -90,7 +91,7 @@ func TestKernelReadAheadOutOfOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCache(t, Options{})
 		f := &fake{latency: 5 * time.Millisecond, rate: 400 * mib}
-		const size, depth = 128, 8 // MiB
+		const size, depth = 64, 8 // MiB
 		r := c.Reader(f, contentOf(size*mib))
 		defer r.Close()
 		rng := rand.New(rand.NewPCG(1, 2))
@@ -103,7 +104,7 @@ func TestKernelReadAheadOutOfOrder(t *testing.T) {
 			wg.Wait()
 		}
 		opens, ranges, sent, _ := f.counts()
-		assert.LessOrEqual(t, opens, 2, "disorder is no seek")
+		assert.LessOrEqual(t, opens, 2, "disorder is no seek: %v", f.opens)
 		assert.Zero(t, ranges)
 		assert.LessOrEqual(t, sent, (size+8)*mib)
 	})
@@ -137,9 +138,9 @@ func TestReadersShareOneStream(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() {
-				r := c.Reader(f, contentOf(48*mib))
+				r := c.Reader(f, contentOf(24*mib))
 				defer r.Close()
-				for off := int64(0); off < 48*mib; off += 256 * kib {
+				for off := int64(0); off < 24*mib; off += 256 * kib {
 					mustRead(t, r, off, 256*kib)
 				}
 			})
@@ -147,7 +148,7 @@ func TestReadersShareOneStream(t *testing.T) {
 		wg.Wait()
 		opens, _, sent, _ := f.counts()
 		assert.Equal(t, 1, opens)
-		assert.Equal(t, 48*mib, sent)
+		assert.Equal(t, 24*mib, sent)
 	})
 }
 
@@ -285,10 +286,10 @@ func TestParallelStreams(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newCache(t, Options{Streams: streams})
 			f := &fake{latency: 2 * time.Millisecond, rate: 100 * mib}
-			r := c.Reader(f, contentOf(128*mib))
+			r := c.Reader(f, contentOf(64*mib))
 			defer r.Close()
 			began := time.Now()
-			for off := int64(0); off < 128*mib; off += mib {
+			for off := int64(0); off < 64*mib; off += mib {
 				mustRead(t, r, off, mib)
 			}
 			took = time.Since(began)
@@ -299,14 +300,14 @@ func TestParallelStreams(t *testing.T) {
 	one, opens, _ := read(1)
 	assert.Equal(t, 1, opens)
 	three, opens, sent := read(3)
-	assert.Equal(t, 16, opens)
-	assert.Equal(t, 128*mib, sent)
+	assert.Equal(t, 8, opens)
+	assert.Equal(t, 64*mib, sent)
 	assert.Less(t, three, one*6/10)
 }
 
 // Any mix of reads, readers, faults and little memory gives the right bytes.
 func TestRandomMix(t *testing.T) {
-	for seed := range uint64(6) {
+	for seed := range uint64(4) {
 		rng := rand.New(rand.NewPCG(seed, 7))
 		c := newCache(t, Options{Memory: 3 * mib, BlockSize: 256 * kib, MaxWindow: 2 * mib, Streams: 1 + int(seed%2)})
 		size := 8*mib + rng.Int64N(mib)
@@ -321,7 +322,7 @@ func TestRandomMix(t *testing.T) {
 				r := c.Reader(f, contentOf(size))
 				defer r.Close()
 				pos := int64(0)
-				for range 150 {
+				for range 50 {
 					n := seq.Int64N(300 * kib)
 					switch seq.IntN(6) {
 					case 0:
@@ -345,7 +346,7 @@ func TestRandomMix(t *testing.T) {
 					} else if _, err := r.ReadAt(context.Background(), p, pos); !assert.NoError(t, err) {
 						return
 					}
-					if !assert.Equal(t, want(pos, n), p) {
+					if !assert.True(t, bytes.Equal(want(pos, n), p), "bytes at %d", pos) {
 						return
 					}
 					if pos += n; pos >= size {

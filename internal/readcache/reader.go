@@ -117,7 +117,7 @@ func (r *Reader) pin(ctx context.Context, off, end int64, first bool, plan *plan
 	b.pins.Add(1)
 	c.blocks.touch(b)
 	if plan.stream {
-		r.prefetch(*plan)
+		r.prefetch(hi, *plan)
 	}
 	c.mu.Unlock()
 	return b, hi, nil
@@ -141,7 +141,7 @@ func (r *Reader) wait(ctx context.Context, off, hi int64, plan plan) (*block, in
 		r.demand(off, plan)
 		w := o.await(off, hi)
 		if plan.stream {
-			r.prefetch(plan)
+			r.prefetch(hi, plan)
 		}
 		c.mu.Unlock()
 		select {

@@ -40,7 +40,7 @@ type window struct {
 
 // next takes the read [off, off+n) into account. limit bounds the size.
 func (w window) next(off, n, limit int64) (window, move) {
-	if disorder := min(max(w.size, 4*n), maxDisorder); off >= w.head-disorder && off <= w.head+disorder {
+	if disorder := min(max(w.size, 8*n), maxDisorder); off >= w.head-disorder && off <= w.head+disorder {
 		if advance := off + n - w.head; advance > 0 {
 			w.head += advance
 			w.size += advance

@@ -30,6 +30,7 @@ func TestWindow(t *testing.T) {
 			{2 * m, m, inSequence, 3 * m}, {0, m, inSequence, 3 * m}, {3 * m, m, inSequence, 4 * m}, {m, m, inSequence, 4 * m},
 			{6 * m, m, inSequence, 7 * m}, {5 * m, m, inSequence, 7 * m}, {4 * m, m, inSequence, 7 * m}, {7 * m, m, inSequence, 8 * m},
 		}},
+		{"read-ahead from the far end", 32 * m, []step{{7 * m, m, inSequence, 8 * m}, {0, m, inSequence, 8 * m}}},
 		{"out of order from the middle", 32 * m, []step{
 			{103 * m, m, seek, 0}, {100 * m, m, inSequence, 0}, {102 * m, m, inSequence, 0}, {101 * m, m, inSequence, 0}, {104 * m, m, inSequence, m},
 		}},

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/sirupsen/logrus"
+
+	"github.com/sequoiacm/scmfs/client"
+	"github.com/sequoiacm/scmfs/fs"
+	"github.com/sequoiacm/scmfs/internal/disk"
+	"github.com/sequoiacm/scmfs/internal/readcache"
+	"github.com/sequoiacm/scmfs/writeback"
+)
+
+// running is a mount and everything behind it.
+type running struct {
+	m       *mountFlags
+	dir     string
+	log     *logrus.Logger
+	client  *client.Client
+	server  *embedded
+	cache   *readcache.Cache
+	queue   *writeback.Queue
+	mounted *fs.Mounted
+	started time.Time
+	stopRun func()
+	runDone chan struct{}
+	control *http.Server
+	metrics *http.Server
+	stopMu  sync.Mutex // one stop at a time
+}
+
+// status is what .scmfs/status shows.
+type status struct {
+	PID        int                  `json:"pid"`
+	Version    string               `json:"version"`
+	Mountpoint string               `json:"mountpoint"`
+	Seed       string               `json:"seed"`
+	StateDir   string               `json:"state_dir"`
+	Control    string               `json:"control"`
+	WriteMode  string               `json:"write_mode"`
+	Started    time.Time            `json:"started"`
+	Pending    []writeback.Info     `json:"pending"`
+	Conflicts  []writeback.Conflict `json:"conflicts"`
+}
+
+// baseReader reads base versions of edited files through the cache.
+type baseReader struct {
+	c     *client.Client
+	cache *readcache.Cache
+}
+
+func (b baseReader) ReadAt(ctx context.Context, ws string, c client.Content, p []byte, off int64) (int, error) {
+	return b.cache.ReadAt(ctx, b.c.Workspace(ws), c, p, off)
+}
+
+// start brings the parts up from the bottom: server, client, cache, queue, tree.
+func (m *mountFlags) start(ctx context.Context, seeds, dir string, log *logrus.Logger) (_ *running, err error) {
+	r := &running{m: m, dir: dir, log: log, started: time.Now()}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, r.close())
+		}
+	}()
+	reg := prometheus.NewRegistry()
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "scmfs", Name: "requests_total", Help: "Requests to the server."}, []string{"endpoint", "status"})
+	ops := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "scmfs", Name: "operation_seconds", Help: "Kernel operations."}, []string{"operation", "errno"})
+	reg.MustRegister(requests, ops)
+	if r.client, r.server, err = m.target.connect(seeds, client.Options{Observe: func(endpoint string, status int, _ time.Duration, _, _ int64) {
+		requests.WithLabelValues(endpoint, fmt.Sprint(status)).Inc()
+	}}, log); err != nil {
+		return nil, err
+	}
+	if err = r.client.Login(ctx); err != nil {
+		return nil, fmt.Errorf("cannot log in at %s: %w", r.client.Seed(), err)
+	}
+	if r.cache, err = readcache.New(readcache.Options{Memory: int64(m.cacheSize), Dir: m.cacheDir, DirMax: int64(m.cacheMax), Logger: log, Registerer: reg}); err != nil {
+		return nil, err
+	}
+	o := m.writeback()
+	o.Base, o.Logger, o.Registerer = baseReader{r.client, r.cache}, log, reg
+	if r.queue, err = writeback.Open(disk.OS(), m.stateDir, func(ws string) writeback.Store { return r.client.Workspace(ws) }, o); err != nil {
+		return nil, err
+	}
+	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	r.stopRun, r.runDone = stop, make(chan struct{})
+	go func() {
+		defer close(r.runDone)
+		_ = r.queue.Run(runCtx)
+	}()
+	umask, err := m.umaskBits()
+	if err != nil {
+		return nil, err
+	}
+	tree := fs.New(fs.Remote(r.client), r.queue, r.cache, fs.Options{Expiry: m.expiry, OpTimeout: m.timeout, UID: m.uid, GID: m.gid,
+		FileMode: 0o666, DirMode: 0o777, Umask: umask, ReadOnly: m.readOnly, Passthrough: m.passthrough, Logger: log,
+		Status: func() any { return r.status() },
+		Observe: func(op string, errno syscall.Errno, d time.Duration) {
+			name := ""
+			if errno != 0 {
+				name = errno.Error()
+			}
+			ops.WithLabelValues(op, name).Observe(d.Seconds())
+		}})
+	if err = r.serveControl(); err != nil {
+		return nil, err
+	}
+	if r.mounted, err = tree.Mount(dir, fs.MountOptions{FsName: "scm:" + r.client.Seed(), AllowOther: m.allowOther, Options: m.kernel}); err != nil {
+		return nil, failure(exitMount, err)
+	}
+	if m.http != "" {
+		if err = r.serveMetrics(reg); err != nil {
+			return nil, err
+		}
+	}
+	if _, err = os.Stat(dir); err != nil {
+		return nil, failure(exitMount, fmt.Errorf("the mount does not answer: %w", err))
+	}
+	log.WithFields(logrus.Fields{"mountpoint": dir, "seed": r.client.Seed(), "state": m.stateDir}).Info("mounted")
+	return r, nil
+}
+
+func (r *running) status() status {
+	return status{PID: os.Getpid(), Version: versionText(), Mountpoint: r.dir, Seed: r.client.Seed(), StateDir: r.m.stateDir,
+		Control: controlPath(r.m.stateDir), WriteMode: r.m.writeMode, Started: r.started, Pending: r.queue.Pending(), Conflicts: r.queue.Conflicts()}
+}
+
+func (r *running) serveMetrics(reg *prometheus.Registry) error {
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
+	l, err := net.Listen("tcp", r.m.http)
+	if err != nil {
+		return err
+	}
+	r.metrics = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = r.metrics.Serve(l) }()
+	return nil
+}
+
+// wait stays until the mount ends or a signal asks for it. The second signal
+// stops at once: everything that was promised is in the journal.
+func (r *running) wait(ctx context.Context) error {
+	sig := make(chan os.Signal, 2)
+	signal.Notify(sig, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(sig)
+	select {
+	case <-r.mounted.Done():
+		r.log.Info("unmounted from outside")
+		return r.close()
+	case <-ctx.Done():
+	case <-sig:
+	}
+	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.m.stopTimeout)
+	defer cancel()
+	go func() {
+		select {
+		case <-sig: // the one that ended ctx may be here too
+		case <-stopCtx.Done():
+			return
+		}
+		select {
+		case <-sig:
+			cancel()
+		case <-stopCtx.Done():
+		}
+	}()
+	err := r.stop(stopCtx)
+	if errors.Is(err, fs.ErrBusy) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
+		r.log.WithError(err).Warn("stopping although the mount is in use or uploads are left")
+		_ = r.mounted.Detach()
+		err = nil
+	}
+	return errors.Join(err, r.close())
+}
+
+// stop drains and unmounts. When the mount is in use it stays, and stop says so.
+func (r *running) stop(ctx context.Context) error {
+	r.stopMu.Lock()
+	defer r.stopMu.Unlock()
+	if err := r.queue.Drain(ctx); err != nil {
+		return fmt.Errorf("uploads are left: %w", err)
+	}
+	if err := r.mounted.Unmount(ctx); err != nil {
+		return err
+	}
+	return r.queue.Drain(ctx)
+}
+
+// close takes the parts down from the top.
+func (r *running) close() error {
+	var errs []error
+	if r.metrics != nil {
+		errs = append(errs, r.metrics.Close())
+	}
+	if r.stopRun != nil {
+		r.stopRun()
+		<-r.runDone
+	}
+	if r.queue != nil {
+		errs = append(errs, r.queue.Close())
+	}
+	if r.cache != nil {
+		errs = append(errs, r.cache.Close())
+	}
+	if r.control != nil {
+		errs = append(errs, r.control.Close())
+		_ = os.Remove(controlPath(r.m.stateDir))
+	}
+	if r.client != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		defer cancel()
+		_ = r.client.Logout(ctx) // the session ends by itself otherwise
+		r.client.Close()
+	}
+	if r.server != nil {
+		errs = append(errs, r.server.stop())
+	}
+	return errors.Join(errs...)
+}
+
+func controlPath(stateDir string) string { return filepath.Join(stateDir, "control.sock") }
