@@ -23,7 +23,8 @@ func (q *Queue) EditPartial(ctx context.Context, t Target, bp client.BreakpointF
 				if d.mu.gen == d.mu.published {
 					d.mu.gen++ // a copy from the start, even of nothing
 				}
-				d.mu.up.resume, d.mu.up.doubt = true, true
+				d.mu.up.resume, d.mu.up.doubt, d.mu.up.resumeAt = true, true, bp.Size
+				d.mu.up.acked, d.mu.up.sum, d.mu.up.sent, d.mu.up.completed = 0, 0, 0, false
 				d.mu.Unlock()
 			}
 			return d, nil
@@ -34,7 +35,7 @@ func (q *Queue) EditPartial(ctx context.Context, t Target, bp client.BreakpointF
 	d.mu.up = upload{name: bp.Name, data: bp.Data, typ: bp.ChecksumType}
 	if truncate {
 		d.mu.gen = 1
-		d.mu.up.doubt, d.mu.up.resume, d.mu.up.local = true, true, true
+		d.mu.up.doubt, d.mu.up.resume, d.mu.up.local, d.mu.up.resumeAt = true, true, true, bp.Size
 	} else {
 		d.mu.partial, d.mu.size = bp.Size > 0, bp.Size
 		d.mu.origin.Size = bp.Size

@@ -330,7 +330,7 @@ func (q *Queue) adopt(d *Draft, t Target) {
 	defer q.mu.Unlock()
 	if l := q.mu.abandoned[t]; l != nil && !t.Partial {
 		delete(q.mu.abandoned, t)
-		d.mu.up = upload{name: l.bp, typ: client.ChecksumCRC32, doubt: true, resume: true, local: true}
+		d.mu.up = upload{name: l.bp, typ: client.ChecksumCRC32, doubt: true, resume: true, resumeAt: -1, local: true}
 		// Its record is replaced by ours at the next write of one.
 		d.mu.recorded = true
 		d.id, d.spool.path = l.id, q.spoolPath(l.id)

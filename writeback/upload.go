@@ -22,6 +22,7 @@ type upload struct {
 	rewritten bool                // a byte below sent was written again
 	doubt     bool                // ask the server before going on
 	resume    bool                // what the server has is to be compared with what is written
+	resumeAt  int64               // bytes to compare with, -1: not asked yet; streaming waits for them
 	restarts  int                 // after wrong checksums
 	mark      time.Time           // last progress
 	last      client.File         // what the last commit made

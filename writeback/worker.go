@@ -25,6 +25,7 @@ type facts struct {
 	sealed, stuck, discard, abandoned bool
 	streamable                        bool // whole content, no rewrite, breakpoint files work
 	size, acked, increment            int64
+	resumeAt                          int64
 }
 
 func next(f facts) step {
@@ -39,7 +40,8 @@ func next(f facts) step {
 		return stepAbandon
 	// More than one increment: what fits into one goes up in one request at close,
 	// and the last increment is never empty.
-	case f.streamable && f.size-f.acked > f.increment:
+	// An upload that may be resumed waits until there is as much to compare.
+	case f.streamable && f.size-f.acked > f.increment && f.size >= f.resumeAt:
 		return stepStream
 	}
 	return stepNone
@@ -49,7 +51,7 @@ func (d *Draft) factsLocked() facts {
 	return facts{
 		sealed: d.mu.seal != nil && !d.mu.dead, stuck: d.mu.err != nil, discard: d.mu.discard, abandoned: d.mu.abandoned,
 		streamable: (!d.mu.partial || d.mu.target.Partial) && !d.mu.up.rewritten && !d.mu.up.completed && !d.q.withoutBreakpoints(d.mu.target.Workspace) && d.dirtyLocked(),
-		size:       d.mu.size, acked: max(d.mu.up.acked, 0), increment: d.q.o.Increment,
+		size:       d.mu.size, acked: d.mu.up.acked, increment: d.q.o.Increment, resumeAt: d.mu.up.resumeAt,
 	}
 }
 
@@ -218,7 +220,18 @@ func (d *Draft) stream(ctx context.Context) error {
 	if d.mu.up.acked == 0 && d.mu.up.mark.IsZero() {
 		d.mu.up.mark = d.q.o.Now()
 	}
+	name, learn := d.mu.up.name, d.mu.up.resume && d.mu.up.resumeAt < 0
 	d.mu.Unlock()
+	if learn {
+		bp, err := d.store().BreakpointFile(ctx, name)
+		if err != nil && client.KindOf(err) != client.NotExist {
+			return err
+		}
+		d.mu.Lock()
+		d.mu.up.resumeAt = bp.Size
+		d.mu.Unlock()
+		return errAgain
+	}
 	if err := d.ensure(ctx, size); err != nil {
 		return err
 	}
