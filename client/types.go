@@ -156,3 +156,6 @@ const (
 	ChecksumCRC32   = wire.ChecksumCRC32
 	ChecksumAdler32 = wire.ChecksumAdler32
 )
+
+// ValidID tells whether s has the form of an id: 24 hex digits.
+func ValidID(s string) bool { return wire.ValidID(s) }

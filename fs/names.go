@@ -7,7 +7,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/sequoiacm/scmfs/client"
-	"github.com/sequoiacm/scmfs/internal/wire"
 )
 
 // Names that the mount adds to the tree. None of them can be created, and a
@@ -83,7 +82,7 @@ var decoratedSuffix = regexp.MustCompile(`~([0-9a-f]{24})$`)
 // decoratedID returns the file id at the end of a decorated name.
 func decoratedID(name string) (client.FileID, bool) {
 	m := decoratedSuffix.FindStringSubmatch(name)
-	if m == nil || !wire.ValidID(m[1]) {
+	if m == nil || !client.ValidID(m[1]) {
 		return "", false
 	}
 	return client.FileID(m[1]), true

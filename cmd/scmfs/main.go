@@ -19,6 +19,7 @@ func run(args []string) int {
 	defer stop()
 	root := rootCommand()
 	root.SetArgs(args)
+	root.SetOut(os.Stdout)
 	if err := root.ExecuteContext(ctx); err != nil {
 		root.PrintErrln("scmfs:", err)
 		return exitCode(err)
