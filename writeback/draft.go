@@ -83,8 +83,6 @@ type seal struct {
 	gen        int64
 	size       int64
 	committing bool // the commit may have been carried out
-	result     client.File
-	done       bool
 }
 
 // Event tells a watcher what became of a draft.

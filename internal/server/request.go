@@ -31,12 +31,10 @@ type request struct {
 	family  family
 	rest    []string // raw segments behind the prefix, as in the URI
 	slash   bool     // the path ended in a slash
-	prefix  string   // path prefix to strip for messages
 	params  url.Values
 	hasForm bool
 	caller  repo.Caller
 	token   string
-	badForm bool
 }
 
 // parse cuts the URL into a family and raw segments. Nothing is decoded: ids are
