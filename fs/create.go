@@ -92,12 +92,6 @@ func (d *dirNode) appeared(ctx context.Context, name string) (entry, bool) {
 		}
 	}
 	e, _, errno := d.find(ctx, name)
-	if errno == 0 {
-		dr, ok := d.ws.fs.queue.Lookup(d.ws.target(d.id, name))
-		d.list.mu.Lock()
-		println("APPEARED", name, ok, ok && dr.Dirty(), e.file, e.file.rec != nil && e.file.rec.Name == name, e.file.kind, e.file.detached, len(d.list.rows), d.list.fetch != nil)
-		d.list.mu.Unlock()
-	}
 	return e, errno == 0
 }
 

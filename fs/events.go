@@ -23,7 +23,7 @@ func (ws *workspace) happened(e writeback.Event) {
 			l.forget()
 		}
 	case !n.knows(e.File):
-		ws.published(e.File)
+		ws.announced(e.File)
 		if !n.open() {
 			ws.fs.attributesChanged(n)
 		}

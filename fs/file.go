@@ -133,7 +133,7 @@ func (n *fileNode) adopt(rec client.File) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := n.ws.fs.opt.Now()
-	if n.rec != nil && rec.Version.Major < n.rec.Version.Major {
+	if n.detached || n.rec != nil && rec.Version.Major < n.rec.Version.Major {
 		return
 	}
 	n.local = now
@@ -197,7 +197,7 @@ func (n *fileNode) current() bool {
 func (n *fileNode) named(dir client.DirID, name string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.rec == nil || n.rec.Name == name && (n.rec.Dir == dir || !n.ws.directories)
+	return !n.detached && (n.rec == nil || n.rec.Name == name && (n.rec.Dir == dir || !n.ws.directories))
 }
 
 // freshLocked tells for how long the record may still be believed.

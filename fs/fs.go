@@ -79,14 +79,6 @@ func (fs *FS) workspace(info client.Workspace) *workspace {
 	return ws
 }
 
-// known returns a workspace that was seen before.
-func (fs *FS) known(name string) (*workspace, bool) {
-	fs.mu.Lock()
-	defer fs.mu.Unlock()
-	ws, ok := fs.workspaces[name]
-	return ws, ok
-}
-
 // Nodes counts the file and directory nodes in memory.
 func (fs *FS) Nodes() int {
 	fs.mu.Lock()

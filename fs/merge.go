@@ -80,39 +80,6 @@ func nameGroup(name string, dir *client.Directory, files []*client.File) []row {
 	return out
 }
 
-// localName is a draft's place in a directory.
-type localName struct {
-	name string
-	id   client.FileID
-}
-
-// overlay adds drafts to rows. Both are sorted by name and so is the result. A
-// draft that is the next version of a listed file changes nothing here: the node
-// knows. A draft on a name that the store gave to another file meanwhile hides
-// that file until it is published. gone names files that are being moved away by
-// their draft.
-func overlay(rows []row, drafts []localName) []row {
-	if len(drafts) == 0 {
-		return rows
-	}
-	out := make([]row, 0, len(rows)+len(drafts))
-	i := 0
-	for _, d := range drafts {
-		for i < len(rows) && rows[i].name < d.name {
-			out = append(out, rows[i])
-			i++
-		}
-		if i < len(rows) && rows[i].name == d.name {
-			if rows[i].dir != nil || rows[i].file.ID == d.id {
-				continue
-			}
-			i++
-		}
-		out = append(out, row{name: d.name, file: &client.File{ID: d.id, Name: d.name}})
-	}
-	return append(out, rows[i:]...)
-}
-
 func compareRow(r row, name string) int { return strings.Compare(r.name, name) }
 
 func findRow(rows []row, name string) (row, bool) {

@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"syscall"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
@@ -140,7 +141,8 @@ func (m move) file(ctx context.Context, n *fileNode) syscall.Errno {
 		return errnoOf(ctx, err)
 	}
 	if d != nil {
-		if err := d.Rename(ctx, m.target()); err != nil {
+		// A draft that is gone by now was clean: there is nothing to follow.
+		if err := d.Rename(ctx, m.target()); err != nil && !errors.Is(err, writeback.ErrGone) {
 			n.ws.fs.log.WithError(err).WithField("name", m.newName).Warn("draft of a renamed file")
 		}
 	}

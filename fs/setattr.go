@@ -238,5 +238,5 @@ func (n *fileNode) finished(_ *writeback.Draft, f client.File) {
 		n.cached = f.Data // the pages in the kernel are what was just written
 	}
 	n.mu.Unlock()
-	n.ws.published(f)
+	n.ws.announced(f)
 }

@@ -72,10 +72,26 @@ func (ws *workspace) listingOf(id client.DirID) *listing {
 // published takes a file that this mount just changed or created into the node
 // and the listing, so that the change needs no request to be seen.
 func (ws *workspace) published(f client.File) {
-	if n := ws.files.peek(f.ID); n != nil {
+	n := ws.files.peek(f.ID)
+	if n != nil {
 		n.adopt(f)
 	}
-	if l := ws.listingOf(f.Dir); l != nil {
-		l.publish(&f)
+	l := ws.listingOf(f.Dir)
+	if l == nil {
+		return
 	}
+	l.publish(&f)
+	if n != nil && !n.named(f.Dir, f.Name) {
+		// Renamed or removed between the two steps: the name must not come back.
+		l.dropFile(f.ID)
+	}
+}
+
+// announced is published for the record of a publication. It may come late, when
+// the file has been renamed already; the first to bring a version counts.
+func (ws *workspace) announced(f client.File) {
+	if n := ws.files.peek(f.ID); n != nil && n.knows(f) {
+		return
+	}
+	ws.published(f)
 }

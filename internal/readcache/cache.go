@@ -31,6 +31,7 @@ type Cache struct {
 	arena   arena
 	blocks  recency
 	streams int           // live streams; they share the memory for prefetching
+	waiting int           // reads that wait: the waiters of all objects
 	freed   chan struct{} // closed when a page may have become free; nil when nobody waits
 }
 

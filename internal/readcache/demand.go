@@ -147,7 +147,7 @@ func (r *Reader) join(x int64, plan plan) int64 {
 		if s.ending || x < s.pos || x >= s.stop || x-s.pos > far || x >= s.limit && !plan.stream {
 			continue
 		}
-		s.want(r, min(plan.ahead, s.stop))
+		s.want(r, plan.ahead)
 		return max(x, s.limit)
 	}
 	return x

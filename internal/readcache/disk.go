@@ -70,8 +70,6 @@ func openDisk(o Options) (*disk, error) {
 		_ = d.lock.Close()
 		return nil, err
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
 	d.makeRoom(0)
 	return d, nil
 }
@@ -168,29 +166,31 @@ func (d *disk) discard(k diskKey) {
 }
 
 // makeRoom deletes the oldest files until size more bytes respect the bounds,
-// and tells whether they do. Called with d.mu, which it releases meanwhile; only
-// one goroutine writes, so nobody else takes the room.
+// and tells whether they do. Only one goroutine writes, so nobody else takes the
+// room.
 func (d *disk) makeRoom(size int64) bool {
-	free := int64(-1)
+	short := int64(0) // bytes to delete for the sake of others
 	if d.minFree > 0 {
 		var st unix.Statfs_t
 		if err := unix.Statfs(d.dir, &st); err == nil {
-			free = int64(st.Bavail) * st.Bsize
+			short = d.minFree + size - int64(st.Bavail)*st.Bsize
 		}
 	}
-	for d.max > 0 && d.used+size > d.max || free >= 0 && free-size < d.minFree {
+	for {
+		d.mu.Lock()
+		if short <= 0 && (d.max == 0 || d.used+size <= d.max) {
+			d.mu.Unlock()
+			return true
+		}
 		oldest := d.order.Back()
 		if oldest == nil {
+			d.mu.Unlock()
 			return false
 		}
 		e := oldest.Value.(*diskEntry)
 		d.remove(e.key)
-		if free >= 0 {
-			free += e.size
-		}
 		d.mu.Unlock()
+		short -= e.size
 		_ = os.Remove(d.path(e.key))
-		d.mu.Lock()
 	}
-	return true
 }

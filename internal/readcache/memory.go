@@ -65,11 +65,23 @@ func (c *Cache) unpin(b *block) {
 }
 
 // evict drops the oldest block that is not pinned and tells whether there was
-// one. Called with c.mu.
+// one. Blocks that reads wait for go last: they would have to be fetched again
+// at once. Called with c.mu.
 func (c *Cache) evict() bool {
-	b := c.blocks.oldest
-	for b != nil && b.pins.Load() > 0 {
-		b = b.newer
+	var b, awaited *block
+	for b = c.blocks.oldest; b != nil; b = b.newer {
+		if b.pins.Load() > 0 {
+			continue
+		}
+		if lo, hi := b.object.bounds(b.index); !b.object.awaited(lo, hi) {
+			break
+		}
+		if awaited == nil {
+			awaited = b
+		}
+	}
+	if b == nil {
+		b = awaited
 	}
 	if b == nil {
 		return false

@@ -86,6 +86,7 @@ func (o *object) install(data []byte, lo, hi int64) {
 		}
 		j++
 	}
+	c.pagesFreed() // the block can be evicted now
 }
 
 // drop forgets the object when nothing refers to it any more.

@@ -139,6 +139,10 @@ func (r *Reader) wait(ctx context.Context, off, hi int64, plan plan) (*block, in
 			return b, hi, nil
 		}
 		r.demand(off, plan)
+		if int64(c.waiting+1)*c.o.BlockSize > c.o.Memory/2 {
+			// Too many blocks at a time: take what comes page by page.
+			hi = min(hi, (off/pageSize+1)*pageSize)
+		}
 		w := o.await(off, hi)
 		if plan.stream {
 			r.prefetch(hi, plan)

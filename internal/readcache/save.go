@@ -1,8 +1,6 @@
 package readcache
 
-import (
-	"time"
-)
+import "time"
 
 // save has a complete block written to disk. Called with c.mu.
 func (c *Cache) save(b *block) {
@@ -51,10 +49,7 @@ func (c *Cache) saveBlock(b *block) {
 	key := diskKey{b.object.content.Data, b.index}
 	lo, hi := b.object.bounds(b.index)
 	size := diskHeaderSize(hi-lo) + hi - lo
-	d.mu.Lock()
-	room := d.makeRoom(size)
-	d.mu.Unlock()
-	if !room {
+	if !d.makeRoom(size) {
 		return
 	}
 	if err := writeDiskFile(d.path(key), key, c.o.BlockSize, hi-lo, b.pages); err != nil {

@@ -29,7 +29,7 @@ type stream struct {
 
 	// Guarded by Cache.mu.
 	pos    int64 // everything from here to limit is going to be installed
-	limit  int64 // furthest offset a reader wants, at most stop
+	limit  int64 // end of the furthest page a reader wants, at most stop
 	stop   int64 // where it ends for good: the end of the content or of its stripe
 	wants  []claim
 	ending bool // nobody may count on it any more
@@ -49,7 +49,7 @@ func (o *object) startStream(r *Reader, x, limit int64) *stream {
 	if c.o.Streams > 1 {
 		s.stop = min(s.stop, (x/stripe+1)*stripe)
 	}
-	s.want(r, min(limit, s.stop))
+	s.want(r, limit)
 	s.ctx, s.cancel = context.WithCancel(c.ctx)
 	o.streams = append(o.streams, s)
 	c.streams++
@@ -60,6 +60,9 @@ func (o *object) startStream(r *Reader, x, limit int64) *stream {
 
 // want moves the limit for r; it never moves it back. Called with Cache.mu.
 func (s *stream) want(r *Reader, to int64) {
+	// Whole pages: a stream that paused within a page would hold back the bytes
+	// of it that a reader counts on.
+	to = min((to+pageSize-1)/pageSize*pageSize, s.stop)
 	for i := range s.wants {
 		if s.wants[i].r == r {
 			s.wants[i].to = max(s.wants[i].to, to)

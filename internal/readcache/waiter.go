@@ -1,5 +1,7 @@
 package readcache
 
+import "slices"
+
 // waiter is one read that waits for [lo, hi), which lies in one block.
 type waiter struct {
 	lo, hi int64
@@ -15,6 +17,7 @@ type waiter struct {
 func (o *object) await(lo, hi int64) *waiter {
 	w := &waiter{lo: lo, hi: hi, done: make(chan struct{})}
 	o.waiters = append(o.waiters, w)
+	o.c.waiting++
 	return w
 }
 
@@ -27,8 +30,13 @@ func (o *object) satisfy(w *waiter, b *block) {
 }
 
 func (o *object) release(w *waiter) {
-	o.waiters = without(o.waiters, w)
+	o.forget(w)
 	close(w.done)
+}
+
+func (o *object) forget(w *waiter) {
+	o.waiters = without(o.waiters, w)
+	o.c.waiting--
 }
 
 // wake ends the waiting of reads that touch [lo, hi): with err, or to make them
@@ -69,7 +77,10 @@ func (o *object) abandon(w *waiter) {
 		}
 		return
 	}
-	o.waiters = without(o.waiters, w)
+	if !slices.Contains(o.waiters, w) {
+		return // released at the same moment
+	}
+	o.forget(w)
 	for _, f := range o.ranged {
 		if f.hi > w.lo && f.lo < w.hi && !o.awaited(f.lo, f.hi) {
 			f.cancel()

@@ -80,7 +80,7 @@ func (r *Repo) loadAuth() error {
 				password = monitor
 			}
 			u.ID, u.Type = r.ids.next(), typeLocal
-			hash, err := newHash(password)
+			hash, err := r.newHash(password)
 			if err != nil {
 				return err
 			}

@@ -25,8 +25,8 @@ type increment struct {
 // also written each time 50 MiB have accumulated (part 2 section 5.6); what is
 // not recorded when the body breaks is cut off by the next append.
 func (r *Repo) appendBody(c Caller, ws string, bp *bpRecord, body io.Reader, last bool) (err error) {
-	small := smallBuffers.Get().(*[]byte)
-	defer smallBuffers.Put(small)
+	small := r.buf.small.Get().(*[]byte)
+	defer r.buf.small.Put(small)
 	n, rerr := fill(body, *small)
 	if rerr != nil && !errors.Is(rerr, io.EOF) {
 		return Errorf(wire.CodeFileIO, "read increment: %v", rerr)
@@ -52,11 +52,11 @@ func (r *Repo) appendBody(c Caller, ws string, bp *bpRecord, body io.Reader, las
 	if errors.Is(rerr, io.EOF) {
 		body = eof{}
 	}
-	if _, err := copyBody(in.f, bp.Size, (*small)[:n], body, wire.CodeDataBreakpointWriteError, in.wrote); err != nil {
+	if _, err := r.copyBody(in.f, bp.Size, (*small)[:n], body, wire.CodeDataBreakpointWriteError, in.wrote); err != nil {
 		return err
 	}
 	if last && bp.NeedMD5 {
-		h, err := md5Of(io.NewSectionReader(in.f, 0, in.written), in.written)
+		h, err := r.md5Of(io.NewSectionReader(in.f, 0, in.written), in.written)
 		if err != nil {
 			return err
 		}

@@ -242,7 +242,7 @@ func (r *Repo) CalcBreakpointMD5(ctx context.Context, c Caller, ws, name string)
 		return "", Errorf(wire.CodeDataReadError, "open data of %s: %v", name, err)
 	}
 	defer f.Close()
-	h, err := md5Of(io.NewSectionReader(f, 0, bp.Size), bp.Size)
+	h, err := r.md5Of(io.NewSectionReader(f, 0, bp.Size), bp.Size)
 	if err != nil {
 		return "", err
 	}

@@ -28,12 +28,14 @@ const inlineMark = 'i'
 // copySize is the piece in which a body goes to disk.
 const copySize = 256 << 10
 
-// Buffers are pooled apart by use: most bodies fit the small one, and memory
-// grows with the number of large uploads only.
-var (
-	smallBuffers = sync.Pool{New: func() any { b := make([]byte, inlineMax+1); return &b }}
-	copyBuffers  = sync.Pool{New: func() any { b := make([]byte, copySize); return &b }}
-)
+// buffers pools memory by use: most bodies fit the small one, and memory grows
+// with the number of large uploads only.
+type buffers struct{ small, large sync.Pool }
+
+func (b *buffers) init() {
+	b.small.New = func() any { p := make([]byte, inlineMax+1); return &p }
+	b.large.New = func() any { p := make([]byte, copySize); return &p }
+}
 
 // fill reads until p is full or the body ends, which it reports as io.EOF.
 // io.ReadFull cannot be used on a request body: it reports a body that ended and
@@ -94,8 +96,8 @@ func (r *Repo) takeBody(id string, body io.Reader, needMD5 bool) (*content, erro
 		c.md5 = md5.New()
 		body = io.TeeReader(body, c.md5)
 	}
-	small := smallBuffers.Get().(*[]byte)
-	defer smallBuffers.Put(small)
+	small := r.buf.small.Get().(*[]byte)
+	defer r.buf.small.Put(small)
 	n, err := fill(body, *small)
 	if errors.Is(err, io.EOF) {
 		c.inline = append([]byte{inlineMark}, (*small)[:n]...)
@@ -110,7 +112,7 @@ func (r *Repo) takeBody(id string, body io.Reader, needMD5 bool) (*content, erro
 		return nil, err
 	}
 	c.file = true
-	c.size, err = copyBody(f, 0, (*small)[:n], body, wire.CodeDataWriteError, nil)
+	c.size, err = r.copyBody(f, 0, (*small)[:n], body, wire.CodeDataWriteError, nil)
 	if err == nil {
 		if serr := f.Sync("data.sync"); serr != nil {
 			err = Errorf(wire.CodeDataWriteError, "sync data %s: %v", id, serr)
@@ -134,7 +136,7 @@ func (r *Repo) takeBody(id string, body io.Reader, needMD5 bool) (*content, erro
 // copyBody writes first and the rest of body at off and returns how many bytes
 // that were. each is told of every piece once it is written; writing that fails
 // is reported as code.
-func copyBody(f disk.File, off int64, first []byte, body io.Reader, code wire.Code, each func([]byte) error) (int64, error) {
+func (r *Repo) copyBody(f disk.File, off int64, first []byte, body io.Reader, code wire.Code, each func([]byte) error) (int64, error) {
 	var total int64
 	put := func(p []byte) error {
 		if len(p) == 0 {
@@ -152,8 +154,8 @@ func copyBody(f disk.File, off int64, first []byte, body io.Reader, code wire.Co
 	if err := put(first); err != nil {
 		return total, err
 	}
-	buf := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(buf)
+	buf := r.buf.large.Get().(*[]byte)
+	defer r.buf.large.Put(buf)
 	for {
 		n, err := fill(body, *buf)
 		if err != nil && !errors.Is(err, io.EOF) {

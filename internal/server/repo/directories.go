@@ -133,7 +133,7 @@ func (r *Repo) CreateDirectory(c Caller, ws, parent, name, path string) (wire.Do
 			return err
 		}
 		now := r.nowMillis()
-		d := &dirRecord{ID: r.ids.next(), Name: name, Parent: up.ID, User: c.User, UpdateUser: c.User, CreateTime: now, UpdateTime: now}
+		d := &dirRecord{ID: r.freshDirID(w), Name: name, Parent: up.ID, User: c.User, UpdateUser: c.User, CreateTime: now, UpdateTime: now}
 		out = d.doc()
 		if err := w.addCount(countDirs, 1); err != nil {
 			return err
@@ -144,6 +144,15 @@ func (r *Repo) CreateDirectory(c Caller, ws, parent, name, path string) (wire.Do
 		return w.putDir(d)
 	})
 	return out, err
+}
+
+// freshDirID skips an id that exists: after a restart the serial starts anywhere.
+func (r *Repo) freshDirID(w *wsTx) string {
+	for {
+		if id := r.ids.next(); w.dirs.Get([]byte(id)) == nil {
+			return id
+		}
+	}
 }
 
 // newDirPlace checks the two ways to name a new directory, each in its own

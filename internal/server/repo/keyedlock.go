@@ -34,9 +34,15 @@ func (k *keyedLocks) lock(ctx context.Context, key string) (unlock func(), err e
 	}
 	l.refs++
 	k.mu.Unlock()
+	unlock = func() { l.free <- struct{}{}; k.release(key, l) }
+	select {
+	case <-l.free: // a free lock is taken whatever the context says
+		return unlock, nil
+	default:
+	}
 	select {
 	case <-l.free:
-		return func() { l.free <- struct{}{}; k.release(key, l) }, nil
+		return unlock, nil
 	case <-ctx.Done():
 		k.release(key, l)
 		return nil, Errorf(wire.CodeLockError, "waiting for %s: %v", key, ctx.Err())

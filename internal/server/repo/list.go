@@ -12,12 +12,12 @@ import (
 // yielded inside one: the reader may be slow, or may want to write.
 const (
 	rowsYielded = 1000
-	rowsVisited = 10_000
+	rowsVisited = 4000
 )
 
 // list runs a query over a source in a workspace. When the source is already in
 // the order asked for, rows are streamed; otherwise those that match are sorted
-// in memory, reduced to what is printed.
+// in memory.
 func (r *Repo) list(ws string, q Query, src source) iter.Seq2[wire.Doc, error] {
 	return run(q, src, func(fn func(*wsTx) error) error { return r.inWorkspace(ws, fn) })
 }
@@ -117,15 +117,15 @@ func (l *listing) stream(yield func(wire.Doc, error) bool) error {
 	}
 }
 
-// sortRow is a printed row and the values it is ordered by.
+// sortRow is a row and the values it is ordered by.
 type sortRow struct {
-	doc  wire.Doc
-	keys []any
+	row
+	order []any
 }
 
 func (l *listing) sorted(yield func(wire.Doc, error) bool) error {
 	var rows []sortRow
-	order := func(a, b sortRow) int { return compareKeys(a.keys, b.keys, l.q.OrderBy) }
+	order := func(a, b sortRow) int { return compareKeys(a.order, b.order, l.q.OrderBy) }
 	// With a limit only the first skip+limit rows are kept.
 	keep := int64(-1)
 	if l.q.Limit > 0 {
@@ -140,9 +140,9 @@ func (l *listing) sorted(yield func(wire.Doc, error) bool) error {
 	}
 	for {
 		end, err := l.next(func(r row) bool {
-			s := sortRow{doc: project(r, l.q.Selector), keys: make([]any, len(l.q.OrderBy))}
+			s := sortRow{row: r, order: make([]any, len(l.q.OrderBy))}
 			for i, o := range l.q.OrderBy {
-				s.keys[i], _ = r.field(o.Key)
+				s.order[i], _ = r.field(o.Key)
 			}
 			if rows = append(rows, s); keep >= 0 && int64(len(rows)) >= 2*keep+rowsYielded {
 				cut()
@@ -158,7 +158,7 @@ func (l *listing) sorted(yield func(wire.Doc, error) bool) error {
 	}
 	cut()
 	for _, s := range rows[min(max(l.q.Skip, 0), int64(len(rows))):] {
-		if !yield(s.doc, nil) {
+		if !yield(project(s.row, l.q.Selector), nil) {
 			return nil
 		}
 	}

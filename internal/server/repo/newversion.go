@@ -141,7 +141,7 @@ func (r *Repo) CalcMD5(c Caller, ws, id string, v Version) (string, error) {
 		return "", err
 	}
 	defer rd.Close()
-	h, err := md5Of(rd.ReadSeeker, f.Size)
+	h, err := r.md5Of(rd.ReadSeeker, f.Size)
 	if err != nil {
 		return "", err
 	}

@@ -95,10 +95,10 @@ func (r *Repo) openFile(f *fileRecord) (*Reader, error) {
 }
 
 // md5Of reads size bytes.
-func md5Of(rd io.Reader, size int64) (hash.Hash, error) {
+func (r *Repo) md5Of(rd io.Reader, size int64) (hash.Hash, error) {
 	h := md5.New()
-	buf := copyBuffers.Get().(*[]byte)
-	defer copyBuffers.Put(buf)
+	buf := r.buf.large.Get().(*[]byte)
+	defer r.buf.large.Put(buf)
 	// The wrapping keeps an *os.File from taking its own, slower way.
 	n, err := io.CopyBuffer(h, struct{ io.Reader }{rd}, *buf)
 	if err != nil || n != size {

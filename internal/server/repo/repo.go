@@ -30,6 +30,8 @@ type Options struct {
 	S3Parts       bool // imitate Ceph S3: an increment starts at a multiple of 5 MiB
 	NoBreakpoints bool // imitate a storage without breakpoint support
 	UpdateTimeNow bool // a content update sets update_time to now instead of create_time
+
+	hashCost int // of bcrypt, 10; tests save time with less
 }
 
 // Repo is one store in one directory. All methods are safe for concurrent use.
@@ -43,6 +45,7 @@ type Repo struct {
 	q    commitQueue
 	bps  keyedLocks
 	auth authTables
+	buf  buffers
 
 	check      CheckReport
 	quotaReset atomic.Int64 // how many more increments are refused for quota
@@ -79,6 +82,9 @@ func Open(dir string, o Options) (*Repo, error) {
 	if o.AdminPassword == "" {
 		o.AdminPassword = defaultAdminPassword
 	}
+	if o.hashCost == 0 {
+		o.hashCost = 10
+	}
 	if o.Logger == nil {
 		l := logrus.New()
 		l.SetOutput(io.Discard)
@@ -110,6 +116,7 @@ func (r *Repo) open() error {
 	r.db = db
 	r.q.db = db
 	r.ids.init(r.o.Now)
+	r.buf.init()
 	// The database's own entry must survive a power cut, too.
 	if err := r.fs.SyncDir("repo.syncdir", r.dir); err != nil {
 		return err

@@ -2,7 +2,8 @@ package repo
 
 import "github.com/sequoiacm/scmfs/internal/wire"
 
-// row is a record as filters, orderby and selectors see it.
+// row is a record as filters, orderby and selectors see it. It owns its memory:
+// it may be kept after the transaction it was read in.
 type row interface {
 	keys() []string               // in the order they are printed
 	field(key string) (any, bool) // false: the record lacks the field

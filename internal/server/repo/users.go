@@ -24,7 +24,6 @@ const (
 	typeLocal            = "LOCAL"
 	maxRoles             = 60
 	defaultAdminPassword = "admin"
-	bcryptCost           = 10
 )
 
 // The auth server's errors have positive codes (part 1 section 2.6).
@@ -36,10 +35,10 @@ const (
 )
 
 // newHash hashes a password with a random salt.
-func newHash(password string) (string, error) {
+func (r *Repo) newHash(password string) (string, error) {
 	raw := make([]byte, 16)
 	_, _ = rand.Read(raw) // never fails
-	return wire.BcryptHash(password, wire.BcryptSalt(bcryptCost, raw))
+	return wire.BcryptHash(password, wire.BcryptSalt(r.o.hashCost, raw))
 }
 
 // randomPassword is for accounts that nobody may log in to with a password.
@@ -107,7 +106,7 @@ func (r *Repo) PutUser(c Caller, name, typ, password string) (User, error) {
 	if password == "" {
 		return User{}, Errorf(authBadRequest, "Invalid password")
 	}
-	hash, err := newHash(password)
+	hash, err := r.newHash(password)
 	if err != nil {
 		return User{}, err
 	}
@@ -148,7 +147,7 @@ func (r *Repo) ChangeUser(c Caller, name string, ch UserChange) (User, error) {
 		if *ch.Password == "" {
 			return User{}, Errorf(authBadRequest, "Invalid password")
 		}
-		h, err := newHash(*ch.Password)
+		h, err := r.newHash(*ch.Password)
 		if err != nil {
 			return User{}, err
 		}

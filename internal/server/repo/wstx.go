@@ -149,8 +149,8 @@ func (w *wsTx) dirPath(id string) (string, error) {
 // current returns a file's newest version.
 func (w *wsTx) current(id string) (*fileRecord, error) {
 	c := w.files.Cursor()
-	k, v := c.Seek(versionKey(id, -1)) // -1 as unsigned is behind every version
-	if k == nil {
+	var k, v []byte
+	if after, _ := c.Seek(versionKey(id, -1)); after == nil { // -1 as unsigned is behind every version
 		k, v = c.Last()
 	} else {
 		k, v = c.Prev()
