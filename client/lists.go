@@ -181,9 +181,21 @@ func (s *Store) LookupDirectory(ctx context.Context, parent DirID, name string) 
 }
 
 // LookupFile finds a file of a directory by name; [NotExist] when there is none.
+// In a workspace without directories dir is not looked at; the newest of several
+// files of that name is returned.
 func (s *Store) LookupFile(ctx context.Context, dir DirID, name string) (File, error) {
-	k := s.list("look up file", "/directories/id/"+string(dir)+"/listfiles", name, `{"name":`+quoteJSON(name)+`}`, "", fileSelector)
-	k.kind = "GET /directories/id/{id}/listfiles"
+	filter := `{"name":` + quoteJSON(name) + `}`
+	if !s.flat.Load() {
+		k := s.list("look up file", "/directories/id/"+string(dir)+"/listfiles", name, filter, "", fileSelector)
+		k.kind = "GET /directories/id/{id}/listfiles"
+		f, err := first(ctx, s.c, k, fileOf)
+		if KindOf(err) != DirectoriesDisabled {
+			return f, err
+		}
+		s.flat.Store(true)
+	}
+	k := s.list("look up file", "/files/", name, filter, `{"create_time":-1,"id":-1}`, fileSelector)
+	k.query = k.query.Add(wire.ParamScope, "1")
 	return first(ctx, s.c, k, fileOf)
 }
 

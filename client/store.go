@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"github.com/sequoiacm/scmfs/internal/wire"
 )
@@ -16,10 +17,11 @@ import (
 type Store struct {
 	c    *Client
 	name string
+	flat atomic.Bool // the workspace turned out to have no directories
 }
 
 // Workspace returns the handle on a workspace, whether it exists or not.
-func (c *Client) Workspace(name string) *Store { return &Store{c, name} }
+func (c *Client) Workspace(name string) *Store { return &Store{c: c, name: name} }
 
 // Name returns the workspace's name.
 func (s *Store) Name() string { return s.name }

@@ -31,17 +31,36 @@ const (
 	// holderBudget bounds the search. When it runs out the close counts as the
 	// last one: an error at close is worth more than a version too many.
 	holderBudget = 50 * time.Millisecond
+	// forkPause is how often a process between fork and execve is looked at.
+	forkPause = time.Millisecond
 	// fewPIDs is how many numbers are tried one by one before /proc is listed.
 	fewPIDs = 32
 )
 
 // judge decides about a FLUSH that thread tid sends for a handle on inode ino.
+//
+// The opener is asked about before the closer: a program that starts another one
+// makes the child close every close-on-exec descriptor inside execve, and nothing
+// can be read about a process in there (see ask).
 func (p procFS) judge(o opener, tid uint32, ino uint64) closing {
 	closer := p.tgid(tid)
 	if closer == 0 {
 		return closeLast // another pid namespace, or already reaped: a normal close
 	}
-	if p.held(o, closer, ino) {
+	if o.tgid != 0 && o.tgid != closer {
+		if holds, known := p.asked(o.tgid, ino, holderBudget); holds && known {
+			return closeShared
+		}
+	}
+	// The descriptor being closed is no longer in the closer's table, and a
+	// process that exits has no table at all.
+	holds, known := p.asked(closer, ino, 0)
+	if holds || !known {
+		// Not known is execve: it reports no error of close, so RELEASE, which
+		// comes when this was the last descriptor, is as good a moment.
+		return closeShared
+	}
+	if p.heldByChild(o, closer, ino) {
 		return closeShared
 	}
 	if p.diedOfSignal(tid, closer) {
@@ -50,15 +69,8 @@ func (p procFS) judge(o opener, tid uint32, ino uint64) closing {
 	return closeLast
 }
 
-func (p procFS) held(o opener, closer uint32, ino uint64) bool {
-	// The descriptor being closed is no longer in the closer's table, and a
-	// process that exits has no table at all.
-	if p.holdsForWriting(closer, ino) {
-		return true
-	}
-	if o.tgid != 0 && o.tgid != closer && p.holdsForWriting(o.tgid, ino) {
-		return true
-	}
+// heldByChild looks at the processes started since the file was opened.
+func (p procFS) heldByChild(o opener, closer uint32, ino uint64) bool {
 	now := p.lastPID()
 	if o.lastPID == 0 || now == 0 || now == o.lastPID {
 		return false
@@ -68,7 +80,7 @@ func (p procFS) held(o opener, closer uint32, ino uint64) bool {
 		if pid == closer || pid == o.tgid {
 			continue
 		}
-		if p.holdsForWriting(pid, ino) {
+		if p.childHolds(pid, ino, end) {
 			return true
 		}
 		if time.Now().After(end) {
@@ -76,6 +88,27 @@ func (p procFS) held(o opener, closer uint32, ino uint64) bool {
 		}
 	}
 	return false
+}
+
+// childHolds asks about one process. One that was forked and has not called
+// execve yet is about to drop its close-on-exec descriptors: a close at that
+// moment is the last one all the same, so it is waited for.
+func (p procFS) childHolds(pid uint32, ino uint64, end time.Time) bool {
+	for {
+		left := max(time.Until(end), time.Nanosecond)
+		holds, known := p.asked(pid, ino, left)
+		if !holds || !known {
+			return false
+		}
+		forked, known := p.ask(left, func() bool {
+			flags, ok := p.statField(pid, statFlags)
+			return ok && flags&pfForkNoExec != 0
+		})
+		if known && !forked || time.Now().After(end) {
+			return true
+		}
+		time.Sleep(forkPause)
+	}
 }
 
 // started lists the processes with pids given out after `from`, up to `to`. The

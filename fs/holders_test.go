@@ -6,9 +6,11 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // fakeProc is a /proc in a temporary directory.
@@ -107,6 +109,23 @@ func TestJudgeClose(t *testing.T) {
 				p.fd(103, 1, path, "0100001", ino)
 			}, closeShared,
 		},
+		"a subshell in the background, which never calls execve": {
+			opener{100, 100}, 105, 100,
+			func(p *fakeProc) {
+				p.process(100, 100, 0, 0)
+				p.process(103, 103, pfForkNoExec, 0)
+				p.fd(103, 1, path, "0100001", ino)
+			}, closeShared,
+		},
+		"a child between fork and execve drops it": {
+			opener{100, 100}, 105, 100,
+			func(p *fakeProc) {
+				p.process(100, 100, 0, 0)
+				p.process(103, 103, pfForkNoExec, 0)
+				p.fd(103, 1, path, "0100001", ino)
+				time.AfterFunc(holderBudget/5, func() { _ = os.RemoveAll(filepath.Join(p.root, "103", "fd")) })
+			}, closeLast,
+		},
 		"an older process with another open of the file is no holder": {
 			opener{100, 100}, 105, 100,
 			func(p *fakeProc) {
@@ -160,6 +179,46 @@ func TestJudgeClose(t *testing.T) {
 			assert.Equal(t, c.want, procFS{p.root}.judge(c.opened, c.tid, ino))
 		})
 	}
+}
+
+// A question about a process inside execve is not answered before the FLUSH is.
+func TestAskGivesUpOnAThreadThatCannotGoOn(t *testing.T) {
+	p := newFakeProc(t, 1)
+	proc := procFS{p.root}
+	state := func(s string) {
+		p.write(fmt.Sprintf("self/task/%d/status", unix.Gettid()), "Name:\tx\nState:\t"+s+" (x)\n")
+	}
+	release := make(chan struct{})
+	ended := make(chan struct{})
+	_, answered := proc.ask(0, func() bool {
+		state("D")
+		<-release
+		close(ended)
+		return true
+	})
+	assert.False(t, answered)
+	close(release)
+	<-ended
+
+	more := make(chan struct{})
+	time.AfterFunc(10*askTick, func() { close(more) })
+	yes, answered := proc.ask(0, func() bool {
+		state("S")
+		<-more // slow is not blocked
+		return true
+	})
+	assert.True(t, answered)
+	assert.True(t, yes)
+
+	more = make(chan struct{})
+	time.AfterFunc(10*askTick, func() { close(more) })
+	yes, answered = proc.ask(time.Minute, func() bool {
+		state("D")
+		<-more // over within the budget
+		return true
+	})
+	assert.True(t, answered)
+	assert.True(t, yes)
 }
 
 func TestProcOpener(t *testing.T) {

@@ -57,7 +57,8 @@ const (
 	statFlags    = 9
 	statExitCode = 52
 
-	pfSignaled = 0x400 // task flag: dying of a signal
+	pfForkNoExec = 0x40  // task flag: forked, no execve yet
+	pfSignaled   = 0x400 // task flag: dying of a signal
 )
 
 // diedOfSignal tells whether the process of a thread is exiting because of a

@@ -126,6 +126,25 @@ func TestShellGroupMakesOneVersion(t *testing.T) {
 	}
 }
 
+// 2.6 A child closes inherited descriptors inside execve, where the kernel lets
+// nobody look at it; the close must neither wait for that nor publish too early.
+func TestStartingAProgramWhileWriting(t *testing.T) {
+	m := newMount(t, newServer(t))
+	child := `open F, ">", shift or die $!; syswrite F, "x" x 100; system("true") == 0 or die; syswrite F, "y"; close F or die $!`
+	sh(t, "perl -e '%s' %s", child, m.ws("child"))
+	assert.Equal(t, strings.Repeat("x", 100)+"y", read(t, m.ws("child")))
+	assert.Equal(t, []string{"1.0"}, m.versions("child"))
+	// exec without fork: the last descriptor goes inside execve, whose end cannot
+	// tell of errors; the file is published soon after.
+	self := `open F, ">", shift or die $!; syswrite F, "x" x 100; exec "true"`
+	sh(t, "perl -e '%s' %s", self, m.ws("self"))
+	require.Eventually(t, func() bool {
+		out, err := try(patience, "ls -v "+m.ws(".versions", "self"))
+		return err == nil && out == "1.0\n"
+	}, patience, 20*time.Millisecond)
+	assert.Equal(t, strings.Repeat("x", 100), read(t, m.ws("self")))
+}
+
 // 2.7 A killed writer publishes nothing; its bytes are in .partial.
 func TestKilledWriterPublishesNothing(t *testing.T) {
 	m := newMount(t, newServer(t))

@@ -138,10 +138,12 @@ func (d *Draft) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 		n, err := d.spool.WriteAt(p, off)
 		if n > 0 || err == nil {
 			d.changedLocked(off)
-			d.mu.size = max(d.mu.size, off+int64(n))
 			if d.mu.partial {
-				d.mu.extents = d.mu.extents.add(off, off+int64(n))
+				// What lies between the end and here is zeros, and they are in the spool:
+				// bytes that a truncate took away do not come back from the origin.
+				d.mu.extents = d.mu.extents.add(min(off, d.mu.size), off+int64(n))
 			}
+			d.mu.size = max(d.mu.size, off+int64(n))
 		}
 		d.mu.Unlock()
 		d.q.nudge(d)
@@ -207,7 +209,6 @@ func (d *Draft) Truncate(ctx context.Context, size int64) error {
 	if d.mu.partial {
 		old := d.mu.size
 		d.mu.extents = d.mu.extents.clip(size)
-		d.mu.origin.Size = min(d.mu.origin.Size, size)
 		if size > old {
 			d.mu.extents = d.mu.extents.add(old, size) // zeros, and they are in the spool
 		}
