@@ -294,7 +294,7 @@ func TestFullSpoolDisk(t *testing.T) {
 	small := t.TempDir()
 	sh(t, "mount -t tmpfs -o size=24m tmpfs %s", small)
 	t.Cleanup(func() { _, _ = try(10*time.Second, "umount -l "+small) })
-	m := &mount{t: t, s: s, dir: t.TempDir(), state: small, http: freePort(t), args: []string{"--timeout", "3s", "--spool-min-free", "2MiB", "--increment-size", "5MiB"}}
+	m := &mount{t: t, s: s, dir: t.TempDir(), state: small, http: freePort(t), args: []string{"--timeout", "3s", "--close-timeout", "3s", "--spool-min-free", "2MiB", "--increment-size", "5MiB"}}
 	m.start()
 	t.Cleanup(m.kill)
 	out := fails(t, "dd if=/dev/zero of=%s bs=1M count=64", m.ws("f"))

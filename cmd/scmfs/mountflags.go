@@ -48,6 +48,7 @@ type mountFlags struct {
 	umask       string
 	expiry      time.Duration
 	timeout     time.Duration
+	closing     time.Duration
 	retry       time.Duration
 	stopTimeout time.Duration
 	cacheSize   size
@@ -82,6 +83,7 @@ func (m *mountFlags) flags(cmd *cobra.Command) {
 	f.StringVar(&m.umask, "umask", "022", "octal permission bits to take away from files that have none stored")
 	f.DurationVar(&m.expiry, "expiry", time.Second, "how long names and attributes are believed without asking the server")
 	f.DurationVar(&m.timeout, "timeout", time.Minute, "how long an operation may take")
+	f.DurationVar(&m.closing, "close-timeout", 2*time.Minute, "how long close waits for an upload that makes no progress; the upload goes on")
 	f.DurationVar(&m.retry, "retry-timeout", 5*time.Minute, "how long an upload without progress is retried")
 	f.DurationVar(&m.stopTimeout, "stop-timeout", 2*time.Minute, "how long a stop waits for uploads; the rest is kept for the next mount")
 	f.Var(&m.cacheSize, "cache-size", "memory for content that was read")
@@ -108,7 +110,7 @@ func (m *mountFlags) check() error {
 		return bad("--write-mode %q: must be sync or async", m.writeMode)
 	case m.conflict != "version" && m.conflict != "fail":
 		return bad("--conflict %q: must be version or fail", m.conflict)
-	case m.expiry < 0 || m.timeout <= 0 || m.retry <= 0 || m.stopTimeout < 0:
+	case m.expiry < 0 || m.timeout <= 0 || m.closing <= 0 || m.retry <= 0 || m.stopTimeout < 0:
 		return bad("times must be positive")
 	}
 	if _, err := m.umaskBits(); err != nil {

@@ -104,7 +104,7 @@ func (m *mountFlags) start(ctx context.Context, seeds, dir string, log *logrus.L
 	if err != nil {
 		return nil, err
 	}
-	tree := fs.New(fs.Remote(r.client), r.queue, r.cache, fs.Options{Expiry: m.expiry, OpTimeout: m.timeout, UID: m.uid, GID: m.gid,
+	tree := fs.New(fs.Remote(r.client), r.queue, r.cache, fs.Options{Expiry: m.expiry, OpTimeout: m.timeout, CloseTimeout: m.closing, UID: m.uid, GID: m.gid,
 		FileMode: 0o666, DirMode: 0o777, Umask: umask, ReadOnly: m.readOnly, Passthrough: m.passthrough, Logger: log,
 		Status: func() any { return r.status() },
 		Observe: func(op string, errno syscall.Errno, d time.Duration) {
