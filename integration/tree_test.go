@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -141,4 +142,25 @@ func TestAttributesSurvive(t *testing.T) {
 		assert.Equal(t, "600 12 34\n", sh(t, "stat -c '%%a %%u %%g' %s", at.ws("g")))
 		assert.Equal(t, "f\n", sh(t, "readlink %s", at.ws("link")))
 	}
+}
+
+// 5.2 Attributes of a directory.
+func TestDirectoryAttributesLiveAsLongAsTheMount(t *testing.T) {
+	m := newMount(t, newServer(t))
+	sh(t, "cd %s && mkdir d && chmod 700 d && touch -d '2003-04-05 06:07:08' d", m.ws())
+	assert.Equal(t, "700 2003-04-05\n", sh(t, "stat -c '%%a %%.10y' %s", m.ws("d")))
+	m.end()
+	m.start()
+	assert.Equal(t, "755\n", sh(t, "stat -c %%a %s", m.ws("d")))
+	assert.NotContains(t, sh(t, "stat -c %%y %s", m.ws("d")), "2003")
+}
+
+// 5.3 Files that no mount wrote.
+func TestFilesOfOtherClients(t *testing.T) {
+	s := newServer(t)
+	m := newMount(t, s, "--uid", "12", "--gid", "34", "--umask", "027")
+	f, err := s.api().Workspace("default").CreateFile(t.Context(), client.NewFile{Name: "theirs"}, client.BytesBody([]byte("x")))
+	require.NoError(t, err)
+	want := fmt.Sprintf("640 12 34 %d\n", max(f.UpdateTime.Unix(), f.DataCreateTime.Unix()))
+	assert.Equal(t, want, sh(t, "stat -c '%%a %%u %%g %%Y' %s", m.ws("theirs")))
 }
