@@ -76,13 +76,23 @@ func (ws *workspace) published(f client.File) {
 	if n != nil {
 		n.adopt(f)
 	}
+	ws.place(n, f)
+}
+
+// place puts a file with node n, nil for none, into its directory's listing.
+func (ws *workspace) place(n *fileNode, f client.File) {
 	l := ws.listingOf(f.Dir)
 	if l == nil {
 		return
 	}
 	l.publish(&f)
-	if n != nil && !n.named(f.Dir, f.Name) {
-		// Renamed or removed between the two steps: the name must not come back.
+	if n == nil || n.named(f.Dir, f.Name) {
+		return
+	}
+	// Renamed or removed between the two steps: the name must not come back. Not
+	// so when another node has become that file, by a rename onto it: the name is
+	// in use.
+	if now := ws.files.peek(f.ID); now == nil || now == n {
 		l.dropFile(f.ID)
 	}
 }
