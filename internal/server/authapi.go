@@ -13,38 +13,33 @@ import (
 )
 
 // serveAuth answers /auth/api/v1|v2/….
-func (s *Server) serveAuth(w http.ResponseWriter, q *request) {
-	if len(q.rest) < 3 || q.rest[0] != "api" {
-		s.fail(w, q, notFound(q))
-		return
+func (s *Server) serveAuth(w http.ResponseWriter, q *request) error {
+	if len(q.rest) < 3 || len(q.rest) > 4 || q.rest[0] != "api" || q.rest[1] != "v1" && q.rest[1] != "v2" {
+		return notFound(q)
 	}
-	v2 := q.rest[1] == "v2"
-	noun := q.rest[2]
 	name := ""
-	if len(q.rest) > 3 {
+	if len(q.rest) == 4 {
 		n, err := q.name(3)
 		if err != nil {
-			s.fail(w, q, err)
-			return
+			return err
 		}
 		name = n
 	}
-	var err error
-	switch noun {
+	switch q.rest[2] {
 	case "sessions":
-		err = s.serveSessions(w, q, name)
+		return s.serveSessions(w, q, name)
 	case "users":
-		err = s.serveUsers(w, q, name, v2)
+		return s.serveUsers(w, q, name, q.rest[1] == "v2")
 	case "roles":
-		err = s.serveRoles(w, q, name)
+		return s.serveRoles(w, q, name)
 	case "privileges":
+		if q.Method != http.MethodGet || name != "" {
+			return notFound(q)
+		}
 		writeJSON(w, wire.Doc{{Key: "version", Value: s.repo.PrivilegeVersion()}})
-	default:
-		err = notFound(q)
+		return nil
 	}
-	if err != nil {
-		s.fail(w, q, err)
-	}
+	return notFound(q)
 }
 
 func (s *Server) serveSessions(w http.ResponseWriter, q *request, id string) error {
@@ -144,6 +139,15 @@ func (s *Server) serveUsers(w http.ResponseWriter, q *request, name string, v2 b
 		if ch.Password, err = password("new_password"); err != nil {
 			return err
 		}
+		if ch.Password != nil {
+			old, err := password("old_password")
+			if err != nil {
+				return err
+			}
+			if err := s.checkOldPassword(q, name, old); err != nil {
+				return err
+			}
+		}
 		if q.has("enabled") {
 			on, err := q.boolean("enabled", true)
 			if err != nil {
@@ -168,6 +172,25 @@ func (s *Server) serveUsers(w http.ResponseWriter, q *request, name string, v2 b
 		writeEmpty(w)
 	default:
 		return notAllowed(q)
+	}
+	return nil
+}
+
+// checkOldPassword asks for the old password before a new one is set: one that
+// is given must be right, and only AUTH_ADMIN may leave it out. Which status a
+// wrong one has is UNKNOWN; 401 would send clients to log in again.
+func (s *Server) checkOldPassword(q *request, name string, old *string) error {
+	admin := s.repo.HasRole(q.caller.User, repo.RoleAdmin)
+	switch {
+	case !admin && name != q.caller.User:
+		return &repo.Error{Code: 403, Msg: "Access Denied"}
+	case admin && old == nil:
+		return nil
+	case old == nil:
+		return badRequest("old_password is missing")
+	}
+	if _, err := s.repo.CheckPassword(name, *old); err != nil {
+		return badRequest("old_password is wrong")
 	}
 	return nil
 }
@@ -241,6 +264,9 @@ func (s *Server) serveRoles(w http.ResponseWriter, q *request, name string) erro
 		}
 		writeJSON(w, roleDoc(ro))
 	case http.MethodHead:
+		if name != "" {
+			return notAllowed(q)
+		}
 		s.writeCount(w, q, int64(len(s.repo.Roles())), nil)
 	case http.MethodPost:
 		ro, err := s.repo.PutRole(q.caller, name, q.get("description"))

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/sequoiacm/scmfs/internal/server/repo"
 	"github.com/sequoiacm/scmfs/internal/wire"
@@ -18,6 +19,34 @@ func (q *request) wsArg() (string, error) {
 		return "", repo.Errorf(wire.CodeMissingArgument, "workspace_name is missing")
 	}
 	return "", repo.Errorf(wire.CodeInvalidArgument, "workspace_name is missing")
+}
+
+// listed is the workspace_name of the lists and the count, where the framework
+// requires it.
+func (q *request) listed() (string, error) {
+	if _, err := q.need(wire.ParamWorkspace); err != nil {
+		return "", err
+	}
+	return q.wsArg()
+}
+
+// dirRef reads the directory that segments behind "path" or "id" name. An id is
+// taken as it stands, a trailing slash included (part 1 section 1.5).
+func (q *request) dirRef(kind string, segs []string, verbatim bool) (ref repo.DirRef, err error) {
+	if kind == "path" {
+		if len(segs) == 0 && verbatim && !q.slash {
+			return ref, repo.Errorf(wire.CodeInvalidArgument, "directory path is missing")
+		}
+		ref.Path, err = q.path(segs)
+		return ref, err
+	}
+	if ref.ID = strings.Join(segs, "/"); ref.ID == "" {
+		return ref, repo.Errorf(wire.CodeInvalidArgument, "directory id is missing")
+	}
+	if verbatim && q.slash {
+		ref.ID += "/"
+	}
+	return ref, nil
 }
 
 func (s *Server) serveDirectories(w http.ResponseWriter, q *request) error {
@@ -39,17 +68,15 @@ func (s *Server) serveDirectories(w http.ResponseWriter, q *request) error {
 	if action == "listfiles" {
 		return s.listFiles(w, q, segs[0])
 	}
+	if action == "" && q.Method != http.MethodHead && q.Method != http.MethodDelete {
+		return notAllowed(q)
+	}
 	ws, err := q.wsArg()
 	if err != nil {
 		return err
 	}
-	var ref repo.DirRef
-	if kind == "id" {
-		if len(segs) != 1 {
-			return repo.Errorf(wire.CodeInvalidArgument, "directory id is missing")
-		}
-		ref.ID = segs[0]
-	} else if ref.Path, err = q.path(segs); err != nil {
+	ref, err := q.dirRef(kind, segs, action == "")
+	if err != nil {
 		return err
 	}
 	switch {
@@ -80,6 +107,11 @@ func (s *Server) serveDirectories(w http.ResponseWriter, q *request) error {
 	case action == "move":
 		to := repo.DirRef{ID: q.get(wire.ParamParentID), Path: q.get(wire.ParamParentPath)}
 		if to.ID == "" && to.Path == "" {
+			if kind == "id" {
+				// The real server fails over the missing path; which body that
+				// gives is UNKNOWN.
+				return &repo.Error{Code: 500, Msg: "No parent directory is given"}
+			}
 			return repo.Errorf(wire.CodeInvalidArgument, "neither parent_directory_id nor parent_directory_path is given")
 		}
 		t, err := s.repo.MoveDirectory(q.caller, ws, ref, to)
@@ -87,8 +119,6 @@ func (s *Server) serveDirectories(w http.ResponseWriter, q *request) error {
 			return err
 		}
 		writeJSON(w, wire.Doc{{Key: "update_time", Value: t}})
-	default:
-		return notAllowed(q)
 	}
 	return nil
 }
@@ -106,7 +136,7 @@ func (s *Server) directoryCollection(w http.ResponseWriter, q *request) error {
 		writeJSON(w, d)
 		return nil
 	}
-	ws, err := q.need(wire.ParamWorkspace)
+	ws, err := q.listed()
 	if err != nil {
 		return err
 	}
@@ -127,7 +157,7 @@ func (s *Server) directoryCollection(w http.ResponseWriter, q *request) error {
 }
 
 func (s *Server) listFiles(w http.ResponseWriter, q *request, dir string) error {
-	ws, err := q.need(wire.ParamWorkspace)
+	ws, err := q.listed()
 	if err != nil {
 		return err
 	}

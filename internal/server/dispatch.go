@@ -17,44 +17,55 @@ func notAllowed(q *request) error {
 
 func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, q *request) {
 	q.Request = r
-	if err := q.loadParams(w); err != nil {
+	if err := s.route(w, q); err != nil {
 		s.fail(w, q, err)
-		return
 	}
-	switch q.family {
-	case familyHealth:
+}
+
+func (s *Server) route(w http.ResponseWriter, q *request) error {
+	salt := q.family == familyAuth && len(q.rest) == 3 && q.rest[1] == "v2" && q.rest[2] == "salt"
+	switch {
+	case q.family == familyHealth:
 		writeJSON(w, wire.Doc{{Key: "status", Value: "UP"}})
-		return
-	case familyLogin:
-		s.serveLogin(w, q)
-		return
-	case familyNoService:
+		return nil
+	case q.family == familyNoService:
 		name := ""
 		if len(q.rest) > 0 {
 			name = q.rest[0]
 		}
-		s.fail(w, q, &repo.Error{Code: 404, Msg: "Service does not exist, serviceName: " + name})
-		return
-	case familyUnknown:
-		s.fail(w, q, notFound(q))
-		return
+		return &repo.Error{Code: 404, Msg: "Service does not exist, serviceName: " + name}
+	case q.family == familyUnknown:
+		return notFound(q)
+	case q.family == familyLogin || salt:
+		if err := q.loadParams(w, maxLoginForm, s.o.HeaderTimeout); err != nil {
+			return err
+		}
+		if salt {
+			return s.serveSalt(w, q)
+		}
+		if q.rest[0] == "logout" {
+			return s.logout(w, q)
+		}
+		return s.serveLogin(w, q)
 	}
-	if q.family == familyAuth && len(q.rest) == 3 && q.rest[1] == "v2" && q.rest[2] == "salt" {
-		s.serveSalt(w, q)
-		return
+	if err := q.firewall(); err != nil {
+		return err
 	}
+	// Whoever has no session gets nothing of a body read.
 	if err := s.authenticate(q); err != nil {
-		s.fail(w, q, err)
-		return
+		return err
 	}
 	w.Header().Set(wire.HeaderToken, q.token)
+	if err := q.loadParams(w, maxForm, s.o.HeaderTimeout); err != nil {
+		return err
+	}
 	switch q.family {
 	case familyAuth:
-		s.serveAuth(w, q)
+		return s.serveAuth(w, q)
 	case familyAdmin:
-		s.serveAdmin(w, q)
+		return s.serveAdmin(w, q)
 	default:
-		s.serveAPI(w, q)
+		return s.serveAPI(w, q)
 	}
 }
 
@@ -72,27 +83,25 @@ func (s *Server) authenticate(q *request) error {
 	return nil
 }
 
-func (s *Server) serveAPI(w http.ResponseWriter, q *request) {
+func (s *Server) serveAPI(w http.ResponseWriter, q *request) error {
 	if len(q.rest) == 0 {
-		s.fail(w, q, notFound(q))
-		return
+		return notFound(q)
 	}
-	var err error
 	switch q.rest[0] {
 	case "workspaces":
-		err = s.serveWorkspaces(w, q)
+		return s.serveWorkspaces(w, q)
 	case "directories":
-		err = s.serveDirectories(w, q)
+		return s.serveDirectories(w, q)
 	case "files":
-		err = s.serveFiles(w, q)
+		return s.serveFiles(w, q)
 	case "breakpointfiles":
-		err = s.serveBreakpoints(w, q)
+		return s.serveBreakpoints(w, q)
 	case "sites":
-		err = s.serveSites(w, q)
+		return s.serveSites(w, q)
 	case "nodes":
-		err = s.serveNodes(w, q)
+		return s.serveNodes(w, q)
 	case "roles":
-		err = s.serveGrants(w, q)
+		return s.serveGrants(w, q)
 	case "batches", "tasks":
 		// A client may list them at start; there are none.
 		switch q.Method {
@@ -101,14 +110,11 @@ func (s *Server) serveAPI(w http.ResponseWriter, q *request) {
 		case http.MethodHead:
 			s.writeCount(w, q, 0, nil)
 		default:
-			err = repo.Errorf(wire.CodeOperationUnsupported, "this store has no %s", q.rest[0])
+			return repo.Errorf(wire.CodeOperationUnsupported, "this store has no %s", q.rest[0])
 		}
-	default:
-		err = notFound(q)
+		return nil
 	}
-	if err != nil {
-		s.fail(w, q, err)
-	}
+	return notFound(q)
 }
 
 // workspaceParam reads workspace_name. Where the framework requires it, a
@@ -116,10 +122,10 @@ func (s *Server) serveAPI(w http.ResponseWriter, q *request) {
 func (q *request) workspaceParam() (string, error) { return q.need(wire.ParamWorkspace) }
 
 // serveAdmin answers the few statistics and quota calls that a client may make.
-func (s *Server) serveAdmin(w http.ResponseWriter, q *request) {
-	if q.Method == http.MethodGet {
-		writeBody(w, http.StatusOK, []byte("[]"))
-		return
+func (s *Server) serveAdmin(w http.ResponseWriter, q *request) error {
+	if q.Method != http.MethodGet {
+		return notFound(q)
 	}
-	s.fail(w, q, notFound(q))
+	writeBody(w, http.StatusOK, []byte("[]"))
+	return nil
 }

@@ -12,44 +12,40 @@ import (
 // loginWindow is how old the date of a v2 login may be; future ones are taken.
 const loginWindow = 180 * time.Second
 
-func (s *Server) serveSalt(w http.ResponseWriter, q *request) {
+// serveSalt answers POST /auth/api/v2/salt (part 1 section 2.1).
+func (s *Server) serveSalt(w http.ResponseWriter, q *request) error {
+	if q.Method != http.MethodPost {
+		return notAllowed(q)
+	}
 	name := q.get(wire.ParamUsername)
 	u, ok := s.repo.User(name)
 	switch {
-	case q.Method != http.MethodPost:
-		s.fail(w, q, notAllowed(q))
 	case name == "":
-		s.fail(w, q, &repo.Error{Code: 401, Msg: "username is empty"})
+		return &repo.Error{Code: 401, Msg: "username is empty"}
 	case !ok:
-		s.fail(w, q, repo.Errorf(wire.CodeSaltNotExist, "user does not exist"))
+		return repo.Errorf(wire.CodeSaltNotExist, "user does not exist")
 	case u.Type != "LOCAL":
-		s.fail(w, q, repo.Errorf(wire.CodeFindSaltFailed, "user has no salt"))
-	default:
-		writeJSON(w, wire.Doc{{Key: "Salt", Value: u.Hash[:wire.SaltLength]}, {Key: "Date", Value: s.o.Now().UTC().Format(wire.DateFormat)}})
+		return repo.Errorf(wire.CodeFindSaltFailed, "user has no salt")
 	}
+	writeJSON(w, wire.Doc{{Key: "Salt", Value: u.Hash[:wire.SaltLength]}, {Key: "Date", Value: s.o.Now().UTC().Format(wire.DateFormat)}})
+	return nil
 }
 
-func (s *Server) serveLogin(w http.ResponseWriter, q *request) {
+// serveLogin answers both logins (part 1 sections 2.2 and 2.4).
+func (s *Server) serveLogin(w http.ResponseWriter, q *request) error {
 	if q.Method != http.MethodPost {
-		s.fail(w, q, notAllowed(q))
-		return
-	}
-	if q.rest[0] == "logout" {
-		s.logout(w, q)
-		return
+		return notAllowed(q)
 	}
 	name := q.get(wire.ParamUsername)
 	host, _, _ := net.SplitHostPort(q.RemoteAddr)
 	key := name + "\x00" + host
 	if s.throttle.refused(key, s.o.Now()) {
-		s.fail(w, q, &repo.Error{Code: 401, Msg: "too many failed logins, try again later"})
-		return
+		return &repo.Error{Code: 401, Msg: "too many failed logins, try again later"}
 	}
 	u, err := s.checkLogin(q, name)
 	s.throttle.note(key, err == nil, s.o.Now())
 	if err != nil {
-		s.fail(w, q, err)
-		return
+		return err
 	}
 	se := s.sessions.create(u.Name)
 	w.Header().Set(wire.HeaderToken, se.id)
@@ -57,6 +53,7 @@ func (s *Server) serveLogin(w http.ResponseWriter, q *request) {
 		w.Header()[wire.HeaderUserDetails] = []string{details}
 	}
 	writeEmpty(w)
+	return nil
 }
 
 func (s *Server) checkLogin(q *request, name string) (repo.User, error) {
@@ -75,16 +72,18 @@ func (s *Server) checkLogin(q *request, name string) (repo.User, error) {
 	return s.repo.CheckSignature(name, date, password)
 }
 
-func (s *Server) logout(w http.ResponseWriter, q *request) {
+func (s *Server) logout(w http.ResponseWriter, q *request) error {
 	token := q.Header.Get(wire.HeaderToken)
 	switch {
+	case q.Method != http.MethodPost:
+		return notAllowed(q)
 	case token == "":
-		s.fail(w, q, &repo.Error{Code: 400, Msg: "No session id"})
+		return &repo.Error{Code: 400, Msg: "No session id"}
 	case !s.sessions.remove(token):
-		s.fail(w, q, &repo.Error{Code: 404, Msg: "Session does not exist"})
-	default:
-		writeEmpty(w)
+		return &repo.Error{Code: 404, Msg: "Session does not exist"}
 	}
+	writeEmpty(w)
+	return nil
 }
 
 func (s *Server) userDoc(u repo.User) wire.Doc {

@@ -1,11 +1,9 @@
 package server
 
 import (
-	"context"
-	"mime"
 	"net/http"
 	"net/url"
-	"strconv"
+	"slices"
 	"strings"
 
 	"github.com/sequoiacm/scmfs/internal/server/repo"
@@ -44,6 +42,10 @@ func (s *Server) parse(r *http.Request) *request {
 	path := r.URL.EscapedPath()
 	q.slash = strings.HasSuffix(path, "/")
 	segs := strings.FieldsFunc(path, func(c rune) bool { return c == '/' })
+	for i := range segs {
+		segs[i], _, _ = strings.Cut(segs[i], ";") // path parameters are dropped
+	}
+	segs = slices.DeleteFunc(segs, func(seg string) bool { return seg == "" })
 	if len(segs) > 0 && segs[0] == "zuul" {
 		segs = segs[1:]
 	}
@@ -78,27 +80,44 @@ func (s *Server) parse(r *http.Request) *request {
 	return q
 }
 
+// nouns are the families of resources; whatever else a URL says is "?" in
+// counters, so that strangers cannot fill memory with names.
+var nouns = []string{"workspaces", "directories", "files", "breakpointfiles", "sites", "nodes", "roles", "batches", "tasks"}
+
+var authNouns = []string{"sessions", "users", "roles", "privileges", "salt"}
+
+var actions = []string{"path", "listfiles", "rename", "move", "grant", "revoke", "async-cache", "async-transfer"}
+
+func known(list []string, s string) string {
+	if slices.Contains(list, s) {
+		return s
+	}
+	return "?"
+}
+
 // kind names the endpoint for counters and faults: ids and names are replaced.
 func (q *request) kind() string {
+	method := known([]string{"GET", "HEAD", "POST", "PUT", "DELETE"}, q.Method)
 	switch q.family {
 	case familyLogin:
-		return q.Method + " /" + q.rest[0]
+		return method + " /" + q.rest[0]
 	case familyAuth:
-		parts := append([]string{"auth"}, q.rest...)
-		return q.Method + " /" + strings.Join(parts[:min(len(parts), 4)], "/")
+		if len(q.rest) >= 3 && q.rest[0] == "api" && (q.rest[1] == "v1" || q.rest[1] == "v2") {
+			return method + " /auth/api/" + q.rest[1] + "/" + known(authNouns, q.rest[2])
+		}
 	case familyHealth:
-		return q.Method + " /health"
+		return method + " /health"
 	case familyAPI:
-		return q.Method + " /" + strings.Join(q.pattern(), "/")
+		return method + " /" + strings.Join(q.pattern(), "/")
 	}
-	return q.Method + " ?"
+	return method + " ?"
 }
 
 func (q *request) pattern() []string {
 	if len(q.rest) == 0 {
 		return nil
 	}
-	noun := q.rest[0]
+	noun := known(nouns, q.rest[0])
 	out := []string{noun}
 	switch {
 	case len(q.rest) == 1:
@@ -109,31 +128,61 @@ func (q *request) pattern() []string {
 	case noun == "directories" && q.rest[1] == "id":
 		out = append(out, "id", "{id}")
 		if len(q.rest) > 3 {
-			out = append(out, q.rest[3])
+			out = append(out, known(actions, q.rest[3]))
 		}
 	case noun == "files":
 		out = append(out, "{id}")
 	default:
 		out = append(out, "{name}")
 		if len(q.rest) > 2 {
-			out = append(out, q.rest[2])
+			out = append(out, known(actions, q.rest[2]))
 		}
 	}
 	return out
 }
 
-// logPath is the path without query: parameters can hold passwords.
-func (q *request) logPath() string { return q.URL.Path }
+// logPath is the path without query, since parameters can hold passwords, and
+// without a session's id, which is its token.
+func (q *request) logPath() string {
+	if q.family == familyAuth && len(q.rest) > 3 && q.rest[2] == "sessions" {
+		return "/auth/api/v1/sessions/…"
+	}
+	return q.URL.Path
+}
 
 // backendPath is the path as the backend sees it, for error bodies.
 func (q *request) backendPath() string {
 	p := q.URL.Path
-	if q.family == familyAPI {
+	switch q.family {
+	case familyAPI:
 		if i := strings.Index(p, wire.PathAPI); i >= 0 {
 			return p[i:]
 		}
+	case familyAuth, familyLogin:
+		return strings.TrimPrefix(p, wire.PathAuth)
 	}
 	return p
+}
+
+// firewall refuses what the real web layer refuses in a path (part 1 section
+// 1.3): it comes before authentication and is no SCM error. Only directories
+// and workspaces are held to it, whose names cannot contain any of this but for
+// a directory "..". Files may be named so, and a refusal would help nobody.
+func (q *request) firewall() error {
+	if q.family != familyAPI || len(q.rest) == 0 || q.rest[0] != "directories" && q.rest[0] != "workspaces" {
+		return nil
+	}
+	for _, seg := range q.rest {
+		low := strings.ToLower(seg)
+		bad := seg == "." || seg == ".." || strings.Contains(seg, `\`)
+		for _, code := range []string{"%2f", "%5c", "%25", "%3b", "%2e"} {
+			bad = bad || strings.Contains(low, code)
+		}
+		if bad {
+			return &repo.Error{Code: 500, Msg: "The request was rejected because the URL contained a potentially malicious String"}
+		}
+	}
+	return nil
 }
 
 // name decodes a raw path segment; '+' is a literal plus there.
@@ -161,132 +210,3 @@ func (q *request) path(segs []string) (string, error) {
 	}
 	return b.String(), nil
 }
-
-// maxForm bounds a form body; metadata of one object is far smaller.
-const maxForm = 16 << 20
-
-// loadParams merges query and form. Only a body with a form content type is read.
-func (q *request) loadParams(w http.ResponseWriter) error {
-	q.params, _ = url.ParseQuery(q.URL.RawQuery)
-	if q.Method != http.MethodPost && q.Method != http.MethodPut {
-		return nil
-	}
-	ct, _, _ := mime.ParseMediaType(q.Header.Get("Content-Type"))
-	switch ct {
-	case "application/x-www-form-urlencoded":
-		q.Body = http.MaxBytesReader(w, q.Body, maxForm)
-		if err := q.ParseForm(); err != nil && q.PostForm == nil {
-			return badRequest("malformed form")
-		}
-		for k, v := range q.PostForm {
-			q.params[k] = append(q.params[k], v...)
-		}
-		q.hasForm = true
-	case "multipart/form-data":
-		q.Body = http.MaxBytesReader(w, q.Body, maxForm)
-		if err := q.ParseMultipartForm(maxForm); err != nil {
-			return badRequest("malformed multipart form")
-		}
-		for k, v := range q.MultipartForm.Value {
-			q.params[k] = append(q.params[k], v...)
-		}
-		q.hasForm = true
-	}
-	return nil
-}
-
-func badRequest(msg string) error { return &repo.Error{Code: 400, Msg: msg} }
-
-func (q *request) has(name string) bool { return len(q.params[name]) > 0 }
-
-func (q *request) get(name string) string { return q.params.Get(name) }
-
-// need returns a parameter that the framework requires: missing is a plain 400.
-func (q *request) need(name string) (string, error) {
-	if !q.has(name) {
-		return "", badRequest("Required String parameter '" + name + "' is not present")
-	}
-	return q.get(name), nil
-}
-
-func (q *request) integer(name string, def int64, bits int) (int64, error) {
-	v := strings.TrimSpace(q.get(name))
-	if v == "" {
-		return def, nil
-	}
-	n, err := strconv.ParseInt(v, 10, bits)
-	if err != nil {
-		return 0, badRequest("parameter '" + name + "' is not a number")
-	}
-	return n, nil
-}
-
-func (q *request) boolean(name string, def bool) (bool, error) {
-	switch strings.ToLower(strings.TrimSpace(q.get(name))) {
-	case "":
-		return def, nil
-	case "true", "1", "yes", "on":
-		return true, nil
-	case "false", "0", "no", "off":
-		return false, nil
-	}
-	return false, badRequest("parameter '" + name + "' is not a boolean")
-}
-
-// doc parses a JSON parameter; empty means absent.
-func (q *request) doc(name string) (wire.Doc, error) { return parseDoc(name, q.get(name)) }
-
-func parseDoc(name, text string) (wire.Doc, error) {
-	if strings.TrimSpace(text) == "" {
-		return nil, nil
-	}
-	d, err := wire.ParseDoc(text)
-	if err != nil {
-		return nil, badRequest("parameter '" + name + "': " + err.Error())
-	}
-	return d, nil
-}
-
-// version reads major_version and minor_version: both or neither.
-func (q *request) version() (repo.Version, error) {
-	major, err := q.integer(wire.ParamMajor, -1, 32)
-	if err != nil {
-		return repo.Version{}, err
-	}
-	minor, err := q.integer(wire.ParamMinor, -1, 32)
-	if err != nil {
-		return repo.Version{}, err
-	}
-	if q.get(wire.ParamMajor) != "" != (q.get(wire.ParamMinor) != "") {
-		return repo.Version{}, repo.Errorf(wire.CodeInvalidArgument, "major_version and minor_version go together")
-	}
-	return repo.Version{Major: major, Minor: minor}, nil
-}
-
-// query reads the parameters of a list; bits is the width of skip and limit.
-func (q *request) query(bits int) (repo.Query, error) {
-	out := repo.Query{Limit: -1}
-	var err error
-	if out.Filter, err = q.doc(wire.ParamFilter); err != nil {
-		return out, err
-	}
-	if out.OrderBy, err = q.doc(wire.ParamOrderBy); err != nil {
-		return out, err
-	}
-	if out.Selector, err = q.doc(wire.ParamSelector); err != nil {
-		return out, err
-	}
-	if out.Skip, err = q.integer(wire.ParamSkip, 0, bits); err != nil {
-		return out, err
-	}
-	if out.Limit, err = q.integer(wire.ParamLimit, -1, bits); err != nil {
-		return out, err
-	}
-	if out.Skip < 0 || out.Limit < -1 {
-		return out, repo.Errorf(wire.CodeInvalidArgument, "skip %d or limit %d is negative", out.Skip, out.Limit)
-	}
-	return out, nil
-}
-
-// lockContext bounds waiting for a breakpoint file's lock by the client's patience.
-func lockContext(q *request) context.Context { return q.Context() }

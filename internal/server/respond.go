@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"io"
 	"iter"
 	"net/http"
 	"net/url"
@@ -14,22 +15,24 @@ import (
 )
 
 // fail writes an error as part 1 section 3 has it: a JSON body, or for HEAD a
-// header; framework and session errors of HEAD have neither.
+// header; framework and session errors of HEAD have neither. The real message
+// begins with the caller's token; ours does not, since messages end up in logs.
 func (s *Server) fail(w http.ResponseWriter, q *request, err error) {
 	e, ok := errors.AsType[*repo.Error](err)
 	if !ok {
 		s.o.Logger.WithError(err).WithField("path", q.logPath()).Error("internal error")
 		e = &repo.Error{Code: wire.CodeSystemError, Msg: "internal error"}
 	}
+	drain(w, q.Request)
 	status := e.Code.HTTPStatus()
-	text, exception := e.Code.Text(), "com.sequoiacm.exception.ScmServerException"
-	if e.Code > 0 {
-		text, exception = http.StatusText(status), "org.springframework.web.bind.MissingServletRequestParameterException"
+	body := wire.Doc{{Key: "timestamp", Value: time.Now().UnixMilli()}, {Key: "status", Value: int64(e.Code)}}
+	if e.Code < 0 {
+		body = append(body, wire.Field{Key: "error", Value: e.Code.Text()},
+			wire.Field{Key: "exception", Value: "com.sequoiacm.exception.ScmServerException"})
+	} else {
+		body.Set("error", http.StatusText(status))
 	}
-	body := wire.Doc{
-		{Key: "timestamp", Value: time.Now().UnixMilli()}, {Key: "status", Value: int64(e.Code)}, {Key: "error", Value: text},
-		{Key: "exception", Value: exception}, {Key: "message", Value: e.Msg}, {Key: "path", Value: q.backendPath()},
-	}
+	body = append(body, wire.Field{Key: "message", Value: e.Msg}, wire.Field{Key: "path", Value: q.backendPath()})
 	h := w.Header()
 	h.Set(wire.HeaderErrorHost, hostPort(q.Request))
 	if len(e.Extra) > 0 {
@@ -48,6 +51,29 @@ func (s *Server) fail(w http.ResponseWriter, q *request, err error) {
 		return
 	}
 	writeBody(w, status, wire.AppendJSON(nil, body))
+}
+
+// What an error waits for of a body that nobody will read.
+const (
+	maxDrain      = 32 << 20
+	drainPatience = 5 * time.Second
+)
+
+// drain reads the rest of an upload before its refusal is answered. Many clients
+// write the whole body before they read, and would see a broken connection
+// instead of the error. Without a promise to continue nothing is on its way.
+func drain(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody || r.ContentLength > maxDrain || r.Header.Get("Expect") != "" {
+		return
+	}
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(drainPatience))
+	_, err := io.CopyN(io.Discard, r.Body, maxDrain)
+	if errors.Is(err, io.EOF) {
+		_ = rc.SetReadDeadline(time.Time{})
+		return
+	}
+	w.Header().Set("Connection", "close")
 }
 
 func writeBody(w http.ResponseWriter, status int, b []byte) {
@@ -95,44 +121,47 @@ func breakpointBody(d wire.Doc) []byte {
 	return []byte(breakpointEscaper.Replace(string(wire.AppendJSON(nil, out))))
 }
 
-// writeList streams a list. An error before the first row is an ordinary error;
-// later it can only truncate the array.
+// writeList streams a list. An error while nothing has been sent is an ordinary
+// error; later it can only truncate the array.
 func (s *Server) writeList(w http.ResponseWriter, q *request, seq iter.Seq2[wire.Doc, error], row func([]byte, wire.Doc) []byte) {
-	started := false
-	buf := make([]byte, 0, 64<<10)
+	sent := false
+	buf := make([]byte, 1, 64<<10)
+	buf[0] = '['
 	for d, err := range seq {
-		if err != nil {
-			if !started {
-				s.fail(w, q, err)
-				return
-			}
+		switch {
+		case err != nil && !sent:
+			s.fail(w, q, err)
+			return
+		case err != nil:
 			s.o.Logger.WithError(err).Warn("list broke off")
 			panic(http.ErrAbortHandler)
 		}
-		if !started {
-			started = true
-			w.Header().Set("Content-Type", "application/json;charset=utf-8")
-			buf = append(buf, '[')
-		} else {
+		if sent || len(buf) > 1 {
 			buf = append(buf, ',')
 		}
-		buf = row(buf, d)
-		if len(buf) > 60<<10 {
+		if buf = row(buf, d); len(buf) > 60<<10 {
+			if !sent {
+				w.Header().Set("Content-Type", contentTypeList)
+			}
+			sent = true
 			if _, err := w.Write(buf); err != nil {
 				return
 			}
 			buf = buf[:0]
 		}
 	}
-	if !started {
-		w.Header().Set("Content-Type", "application/json;charset=utf-8")
-		buf = append(buf, '[')
+	if !sent {
+		w.Header().Set("Content-Type", contentTypeList)
 	}
 	_, _ = w.Write(append(buf, ']'))
 }
 
+// contentTypeList is spelled like this in list answers (part 1 section 1.7).
+const contentTypeList = "application/json;charset=utf-8"
+
 func bsonRow(b []byte, d wire.Doc) []byte { return wire.AppendBSONText(b, d) }
 
+// writeCount answers how many there are.
 func (s *Server) writeCount(w http.ResponseWriter, q *request, n int64, err error) {
 	if err != nil {
 		s.fail(w, q, err)

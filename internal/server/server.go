@@ -10,8 +10,10 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log"
 	"net"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -100,8 +102,19 @@ func (s *Server) Handler() http.Handler {
 		s.counts.Unlock()
 		rec := &recorder{ResponseWriter: w}
 		defer func() {
+			p := recover()
+			if p != nil && p != http.ErrAbortHandler { //nolint:errorlint // it is panicked with as it is
+				s.o.Logger.WithFields(logrus.Fields{"path": q.logPath(), "stack": string(debug.Stack())}).Errorf("handler panicked: %v", p)
+				if rec.status == 0 {
+					s.fail(rec, q, repo.Errorf(wire.CodeSystemError, "internal error"))
+					p = nil
+				}
+			}
 			s.o.Logger.WithFields(logrus.Fields{"method": r.Method, "path": q.logPath(), "status": rec.status,
 				"bytes": rec.n, "took": s.o.Now().Sub(start)}).Debug("request")
+			if p != nil {
+				panic(http.ErrAbortHandler) // what has been sent is not whole
+			}
 		}()
 		s.o.Faults.serve(q.kind(), rec, r, func(w http.ResponseWriter, r *http.Request) { s.dispatch(w, r, q) })
 	})
@@ -109,7 +122,8 @@ func (s *Server) Handler() http.Handler {
 
 // Serve answers on l until ctx is done, then stops gracefully.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
-	hs := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: s.o.HeaderTimeout, IdleTimeout: 30 * time.Minute, MaxHeaderBytes: 46080}
+	hs := &http.Server{Handler: s.Handler(), ReadHeaderTimeout: s.o.HeaderTimeout, IdleTimeout: 30 * time.Minute, MaxHeaderBytes: 46080,
+		ErrorLog: log.New(warnings{s.o.Logger}, "", 0)}
 	if s.o.GatewayLimit {
 		// net/http adds 4 KiB of slack to the limit.
 		hs.MaxHeaderBytes = wire.GatewayHeaderLimit - 4096
@@ -129,6 +143,14 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	<-done
 	return err
+}
+
+// warnings takes net/http's own complaints to our log.
+type warnings struct{ log logrus.FieldLogger }
+
+func (w warnings) Write(p []byte) (int, error) {
+	w.log.Warn(strings.TrimSpace(string(p)))
+	return len(p), nil
 }
 
 // recorder remembers what was answered, and keeps sendfile possible.

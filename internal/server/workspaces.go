@@ -1,6 +1,7 @@
 package server
 
 import (
+	"net"
 	"net/http"
 	"strings"
 
@@ -25,6 +26,9 @@ func (s *Server) serveWorkspaces(w http.ResponseWriter, q *request) error {
 			return notAllowed(q)
 		}
 		return nil
+	}
+	if len(q.rest) > 2 {
+		return notFound(q)
 	}
 	name, err := q.name(1)
 	if err != nil {
@@ -96,11 +100,17 @@ func (s *Server) serveSites(w http.ResponseWriter, q *request) error {
 	return nil
 }
 
+// serveNodes lists this process as the one content server. The text names no
+// fields (UNKNOWN); a client shows them at most.
 func (s *Server) serveNodes(w http.ResponseWriter, q *request) error {
-	if q.Method != http.MethodGet {
+	if len(q.rest) == 1 && q.Method == http.MethodHead {
+		s.writeCount(w, q, 1, nil)
+		return nil
+	}
+	if len(q.rest) != 1 || q.Method != http.MethodGet {
 		return notAllowed(q)
 	}
-	host, port, _ := strings.Cut(hostPort(q.Request), ":")
+	host, port, _ := net.SplitHostPort(hostPort(q.Request))
 	writeText(w, []any{wire.Doc{{Key: "id", Value: int32(1)}, {Key: "name", Value: s.site}, {Key: "type", Value: int32(1)},
 		{Key: "site_id", Value: int32(1)}, {Key: "host_name", Value: host}, {Key: "port", Value: port}}})
 	return nil

@@ -16,6 +16,10 @@ var ErrNotObject = errors.New("not a JSON object")
 // maxDepth bounds nesting, so that a hostile parameter cannot exhaust the stack.
 const maxDepth = 64
 
+// Extended is a wrapper object of a type that no record holds, such as
+// {"$minKey":1}: it is equal to nothing and has no order.
+type Extended struct{ Doc }
+
 // Regex is {"$regex":…,"$options":…} of request JSON.
 type Regex struct{ Pattern, Options string }
 
@@ -23,8 +27,8 @@ type Regex struct{ Pattern, Options string }
 // section 1.7): keys may be unquoted or single-quoted, strings single-quoted,
 // anything behind the object is ignored, integers that fit 32 bits become int32
 // and others int64, "\f" and "\/" are the bare character. The extended forms
-// {"$oid":…}, {"$date":…}, {"$numberLong":…} and {"$regex":…} become string,
-// int64, int64 and [Regex].
+// {"$oid":…}, {"$date":…}, {"$numberLong":…}, {"$decimal":…} and {"$regex":…}
+// become string, int64, int64, float64 and [Regex], others an [Extended].
 func ParseDoc(s string) (Doc, error) {
 	p := parser{s: s}
 	p.space()
@@ -279,13 +283,15 @@ func extended(d Doc) any {
 			return f
 		}
 	case "$regex":
-		if isString {
-			r := Regex{Pattern: s}
-			if o, ok := d.Get("$options"); ok {
-				r.Options, _ = o.(string)
-			}
-			return r
+		o, ok := d.Get("$options")
+		if !isString || len(d) == 2 && !ok {
+			return d // one operator among others
 		}
+		opts, _ := o.(string)
+		return Regex{Pattern: s, Options: opts}
+	case "$timestamp", "$minKey", "$maxKey", "$binary":
+	default:
+		return d
 	}
-	return d
+	return Extended{d}
 }

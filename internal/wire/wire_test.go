@@ -133,6 +133,30 @@ func TestParseDocLenient(t *testing.T) {
 	assert.Equal(t, wire.Doc{{Key: "a", Value: int32(5)}, {Key: "b", Value: int64(5000000000)}}, d)
 }
 
+// The wrappers of part 1 section 1.7.
+func TestParseDocExtended(t *testing.T) {
+	for in, want := range map[string]any{
+		`{v:{"$oid":"65a4"}}`:                "65a4",
+		`{v:{"$date":1705308600000}}`:        int64(1705308600000),
+		`{v:{"$date":5}}`:                    int64(5),
+		`{v:{"$date":"2024-01-15"}}`:         wire.Extended{Doc: wire.Doc{{Key: "$date", Value: "2024-01-15"}}},
+		`{v:{"$timestamp":{"t":1,"i":2}}}`:   wire.Extended{Doc: wire.Doc{{Key: "$timestamp", Value: wire.Doc{{Key: "t", Value: int32(1)}, {Key: "i", Value: int32(2)}}}}},
+		`{v:{"$numberLong":"5"}}`:            int64(5),
+		`{v:{"$decimal":"1.5"}}`:             1.5,
+		`{v:{"$regex":"^a"}}`:                wire.Regex{Pattern: "^a"},
+		`{v:{"$regex":"^a","$options":"i"}}`: wire.Regex{Pattern: "^a", Options: "i"},
+		`{v:{"$regex":"^a","$gt":"b"}}`:      wire.Doc{{Key: "$regex", Value: "^a"}, {Key: "$gt", Value: "b"}},
+		`{v:{"$minKey":1}}`:                  wire.Extended{Doc: wire.Doc{{Key: "$minKey", Value: int32(1)}}},
+		`{v:{"$gt":1}}`:                      wire.Doc{{Key: "$gt", Value: int32(1)}},
+		`{v:"$oid"}`:                         "$oid",
+	} {
+		d, err := wire.ParseDoc(in)
+		require.NoError(t, err, in)
+		got, _ := d.Get("v")
+		assert.Equal(t, want, got, in)
+	}
+}
+
 func FuzzParseDoc(f *testing.F) {
 	f.Add(`{"a":{"$in":["x",'y']},b:[1,{}]}`)
 	f.Add(`{"name":{"$regex":"^a","$options":"i"}}`)

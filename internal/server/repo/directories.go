@@ -10,6 +10,15 @@ import (
 // DirRef names a directory by id, or by absolute path when ID is empty.
 type DirRef struct{ ID, Path string }
 
+// check refuses a path that is not absolute.
+func (d DirRef) check() error {
+	if d.ID != "" {
+		return nil
+	}
+	_, err := splitPath(d.Path)
+	return err
+}
+
 // checkDirName applies the server's rule of part 1 section 5.3.
 func checkDirName(name string) error {
 	if name == "." || strings.ContainsAny(name, `/\%;:*?"<>|`) {
@@ -67,6 +76,20 @@ func (w *wsTx) walk(parts []string, path string) (*dirRecord, error) {
 	return w.dir(id)
 }
 
+// enter checks that a call on a directory may go on: by id the feature comes
+// before the privilege, by path behind it (part 1 section 2.7).
+func (r *Repo) enter(c Caller, w *wsTx, ref DirRef, need Privilege) error {
+	if ref.ID != "" {
+		if err := w.needDirs(); err != nil {
+			return err
+		}
+	}
+	if err := r.allowDir(c, w, ref, need); err != nil {
+		return err
+	}
+	return w.needDirs()
+}
+
 // allowDir checks a privilege on the directory that ref names. A caller with the
 // privilege on the whole workspace needs no path; for others a missing id shows
 // as -241 here.
@@ -89,10 +112,7 @@ func (r *Repo) allowDir(c Caller, w *wsTx, ref DirRef, need Privilege) error {
 func (r *Repo) Directory(c Caller, ws string, ref DirRef) (wire.Doc, error) {
 	var out wire.Doc
 	err := r.inWorkspace(ws, func(w *wsTx) error {
-		if err := w.needDirs(); err != nil {
-			return err
-		}
-		if err := r.allowDir(c, w, ref, Read); err != nil {
+		if err := r.enter(c, w, ref, Read); err != nil {
 			return err
 		}
 		d, err := w.resolve(ref)
@@ -108,10 +128,7 @@ func (r *Repo) Directory(c Caller, ws string, ref DirRef) (wire.Doc, error) {
 func (r *Repo) DirectoryPath(c Caller, ws, id string) (string, error) {
 	var out string
 	err := r.inWorkspace(ws, func(w *wsTx) (err error) {
-		if err := w.needDirs(); err != nil {
-			return err
-		}
-		if err := r.allowDir(c, w, DirRef{ID: id}, Read); err != nil {
+		if err := r.enter(c, w, DirRef{ID: id}, Read); err != nil {
 			return err
 		}
 		out, err = w.dirPath(id)
@@ -159,10 +176,7 @@ func (r *Repo) freshDirID(w *wsTx) string {
 // order of checks (part 1 section 2.7), and returns parent and name.
 func (r *Repo) newDirPlace(c Caller, w *wsTx, parent, name, path string) (*dirRecord, string, error) {
 	if name != "" && parent != "" {
-		if err := w.needDirs(); err != nil {
-			return nil, "", err
-		}
-		if err := r.allowDir(c, w, DirRef{ID: parent}, Create); err != nil {
+		if err := r.enter(c, w, DirRef{ID: parent}, Create); err != nil {
 			return nil, "", err
 		}
 		if err := checkDirName(name); err != nil {
@@ -174,10 +188,7 @@ func (r *Repo) newDirPlace(c Caller, w *wsTx, parent, name, path string) (*dirRe
 	if path == "" {
 		return nil, "", Errorf(wire.CodeInvalidArgument, "neither name and parent_directory_id nor path is given")
 	}
-	if err := r.allowDir(c, w, DirRef{Path: path}, Create); err != nil {
-		return nil, "", err
-	}
-	if err := w.needDirs(); err != nil {
+	if err := r.enter(c, w, DirRef{Path: path}, Create); err != nil {
 		return nil, "", err
 	}
 	parts, err := splitPath(path)
@@ -208,7 +219,7 @@ func (w *wsTx) nameFree(parent, name string) error {
 
 // DeleteDirectory removes an empty directory (D5).
 func (r *Repo) DeleteDirectory(c Caller, ws string, ref DirRef) error {
-	return r.changeDir(c, ws, ref, Delete, func(w *wsTx, d *dirRecord) error {
+	return r.changeDir(c, ws, ref, Delete, nil, func(w *wsTx, d *dirRecord) error {
 		if d.ID == wire.RootDirID {
 			return Errorf(wire.CodeOperationUnsupported, "the root cannot be deleted")
 		}
@@ -226,13 +237,16 @@ func (r *Repo) DeleteDirectory(c Caller, ws string, ref DirRef) error {
 }
 
 // changeDir runs a change of an existing directory and bumps the root's version.
-func (r *Repo) changeDir(c Caller, ws string, ref DirRef, need Privilege, fn func(*wsTx, *dirRecord) error) error {
+// arguments, unless nil, are checked between the privilege and the existence.
+func (r *Repo) changeDir(c Caller, ws string, ref DirRef, need Privilege, arguments func() error, fn func(*wsTx, *dirRecord) error) error {
 	return r.changeWorkspace(ws, func(w *wsTx) error {
-		if err := w.needDirs(); err != nil {
+		if err := r.enter(c, w, ref, need); err != nil {
 			return err
 		}
-		if err := r.allowDir(c, w, ref, need); err != nil {
-			return err
+		if arguments != nil {
+			if err := arguments(); err != nil {
+				return err
+			}
 		}
 		d, err := w.resolve(ref)
 		if err != nil {
@@ -249,12 +263,9 @@ func (r *Repo) changeDir(c Caller, ws string, ref DirRef, need Privilege, fn fun
 // update_time.
 func (r *Repo) RenameDirectory(c Caller, ws string, ref DirRef, name string) (int64, error) {
 	now := r.nowMillis()
-	err := r.changeDir(c, ws, ref, Delete, func(w *wsTx, d *dirRecord) error {
+	err := r.changeDir(c, ws, ref, Delete, func() error { return checkDirName(name) }, func(w *wsTx, d *dirRecord) error {
 		if d.ID == wire.RootDirID {
 			return Errorf(wire.CodeInvalidArgument, "the root cannot be renamed")
-		}
-		if err := checkDirName(name); err != nil {
-			return err
 		}
 		if err := r.allowNewPlace(c, w, DirRef{ID: d.Parent}, name); err != nil {
 			return err
@@ -268,7 +279,7 @@ func (r *Repo) RenameDirectory(c Caller, ws string, ref DirRef, name string) (in
 // update_time.
 func (r *Repo) MoveDirectory(c Caller, ws string, ref, to DirRef) (int64, error) {
 	now := r.nowMillis()
-	err := r.changeDir(c, ws, ref, Delete, func(w *wsTx, d *dirRecord) error {
+	err := r.changeDir(c, ws, ref, Delete, to.check, func(w *wsTx, d *dirRecord) error {
 		if d.ID == wire.RootDirID {
 			return Errorf(wire.CodeInvalidArgument, "the root cannot be moved")
 		}

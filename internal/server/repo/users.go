@@ -175,7 +175,7 @@ func (r *Repo) ChangeUser(c Caller, name string, ch UserChange) (User, error) {
 		u.Hash = orElse(hash, u.Hash)
 		s.Version++
 		out = *u
-		return nil
+		return s.needAnAdmin()
 	})
 	if err != nil {
 		return User{}, err
@@ -216,8 +216,18 @@ func (r *Repo) DeleteUser(c Caller, name string) error {
 			return Errorf(authNotFound, "User is not found: %s", name)
 		}
 		delete(s.Users, name)
-		return nil
+		return s.needAnAdmin()
 	})
+}
+
+// needAnAdmin refuses a change after which nobody could manage the store.
+func (s *authState) needAnAdmin() error {
+	for _, u := range s.Users {
+		if !u.Disabled && u.Type == typeLocal && slices.Contains(u.Roles, RoleAdmin) {
+			return nil
+		}
+	}
+	return Errorf(authBadRequest, "the last user with %s must stay", RoleAdmin)
 }
 
 // CheckSignature verifies a login v2 signature; anything wrong is 401.

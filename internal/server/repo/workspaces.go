@@ -101,6 +101,7 @@ func (w *wsTx) reconfigure(f wire.Field, site string) error {
 		w.ws.Preferred = s
 	case "site_cache_strategy":
 		w.ws.Cache = s
+		return w.ws.checkChoices()
 	case "meta_domain":
 		meta := location(w.ws.Meta, "", "", false)
 		meta.Set("domain", s)

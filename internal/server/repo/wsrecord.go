@@ -2,6 +2,7 @@ package repo
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/sequoiacm/scmfs/internal/wire"
@@ -100,6 +101,9 @@ func (w *wsRecord) configure(conf wire.Doc, site string) error {
 	w.UniqueNames, _ = docBool(conf, "batch_file_name_unique")
 	w.Preferred, _ = docString(conf, "preferred")
 	w.Cache, _ = docString(conf, "site_cache_strategy")
+	if err := w.checkChoices(); err != nil {
+		return err
+	}
 	if v, _ := conf.Get("meta_location"); v != nil {
 		if err := w.setLocation(&w.Meta, v, site); err != nil {
 			return err
@@ -112,6 +116,17 @@ func (w *wsRecord) configure(conf wire.Doc, site string) error {
 				return err
 			}
 		}
+	}
+	return nil
+}
+
+// checkChoices refuses words that no client could have from part 1 section 4.2.
+func (w *wsRecord) checkChoices() error {
+	if !slices.Contains([]string{"", "none", "month", "year", "quarter", "day"}, w.Sharding) {
+		return Errorf(wire.CodeInvalidArgument, "unknown batch_sharding_type: %q", w.Sharding)
+	}
+	if !slices.Contains([]string{"", "ALWAYS", "NEVER", "AUTO"}, w.Cache) {
+		return Errorf(wire.CodeInvalidArgument, "unknown site_cache_strategy: %q", w.Cache)
 	}
 	return nil
 }
