@@ -2,7 +2,6 @@ package server
 
 import (
 	"errors"
-	"io"
 	"iter"
 	"net/http"
 	"net/url"
@@ -23,7 +22,6 @@ func (s *Server) fail(w http.ResponseWriter, q *request, err error) {
 		s.o.Logger.WithError(err).WithField("path", q.logPath()).Error("internal error")
 		e = &repo.Error{Code: wire.CodeSystemError, Msg: "internal error"}
 	}
-	drain(w, q.Request)
 	status := e.Code.HTTPStatus()
 	body := wire.Doc{{Key: "timestamp", Value: time.Now().UnixMilli()}, {Key: "status", Value: int64(e.Code)}}
 	if e.Code < 0 {
@@ -51,29 +49,6 @@ func (s *Server) fail(w http.ResponseWriter, q *request, err error) {
 		return
 	}
 	writeBody(w, status, wire.AppendJSON(nil, body))
-}
-
-// What an error waits for of a body that nobody will read.
-const (
-	maxDrain      = 32 << 20
-	drainPatience = 5 * time.Second
-)
-
-// drain reads the rest of an upload before its refusal is answered. Many clients
-// write the whole body before they read, and would see a broken connection
-// instead of the error. Without a promise to continue nothing is on its way.
-func drain(w http.ResponseWriter, r *http.Request) {
-	if r.Body == nil || r.Body == http.NoBody || r.ContentLength > maxDrain || r.Header.Get("Expect") != "" {
-		return
-	}
-	rc := http.NewResponseController(w)
-	_ = rc.SetReadDeadline(time.Now().Add(drainPatience))
-	_, err := io.CopyN(io.Discard, r.Body, maxDrain)
-	if errors.Is(err, io.EOF) {
-		_ = rc.SetReadDeadline(time.Time{})
-		return
-	}
-	w.Header().Set("Connection", "close")
 }
 
 func writeBody(w http.ResponseWriter, status int, b []byte) {

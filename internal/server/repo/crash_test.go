@@ -55,7 +55,7 @@ func crashChild() bool {
 	if dir == "" {
 		return false
 	}
-	r, err := Open(dir, Options{hashCost: 4})
+	r, err := Open(dir, Options{HashCost: 4})
 	if err != nil {
 		fmt.Println("fatal", err)
 		os.Exit(1)
@@ -287,7 +287,7 @@ func (s *script) verify(t *testing.T, r *Repo) {
 
 func openOn(t *testing.T, dir string, m *disk.Mem) *Repo {
 	t.Helper()
-	r, err := Open(dir, Options{Disk: m, hashCost: 4})
+	r, err := Open(dir, Options{Disk: m, HashCost: 4})
 	require.NoError(t, err)
 	require.NoError(t, r.Provision("admin", "ws", true))
 	return r

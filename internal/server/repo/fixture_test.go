@@ -45,7 +45,7 @@ func newFixture(t testing.TB, o Options) *fixture {
 	f := &fixture{t: t, dir: t.TempDir(), clock: &atomic.Int64{}}
 	f.clock.Store(startTime)
 	o.Now = func() time.Time { return time.UnixMilli(f.clock.Load()) }
-	o.hashCost = 4
+	o.HashCost = 4
 	f.opts = o
 	f.open()
 	t.Cleanup(func() { f.close() })

@@ -31,7 +31,7 @@ type Options struct {
 	NoBreakpoints bool // imitate a storage without breakpoint support
 	UpdateTimeNow bool // a content update sets update_time to now instead of create_time
 
-	hashCost int // of bcrypt, 10; tests save time with less
+	HashCost int // of bcrypt, 10; tests save time with 4
 }
 
 // Repo is one store in one directory. All methods are safe for concurrent use.
@@ -82,8 +82,8 @@ func Open(dir string, o Options) (*Repo, error) {
 	if o.AdminPassword == "" {
 		o.AdminPassword = defaultAdminPassword
 	}
-	if o.hashCost == 0 {
-		o.hashCost = 10
+	if o.HashCost == 0 {
+		o.HashCost = 10
 	}
 	if o.Logger == nil {
 		l := logrus.New()

@@ -38,7 +38,7 @@ const (
 func (r *Repo) newHash(password string) (string, error) {
 	raw := make([]byte, 16)
 	_, _ = rand.Read(raw) // never fails
-	return wire.BcryptHash(password, wire.BcryptSalt(r.o.hashCost, raw))
+	return wire.BcryptHash(password, wire.BcryptSalt(r.o.HashCost, raw))
 }
 
 // randomPassword is for accounts that nobody may log in to with a password.
