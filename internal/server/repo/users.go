@@ -193,11 +193,11 @@ func (s *authState) changeRoles(u *User, add, del []string) error {
 			u.Roles = append(u.Roles, role)
 		}
 	}
-	if len(u.Roles) > maxRoles {
-		return Errorf(authBadRequest, "a user has at most %d roles", maxRoles)
-	}
 	for _, role := range del {
 		u.Roles = without(u.Roles, roleName(role))
+	}
+	if len(u.Roles) > maxRoles {
+		return Errorf(authBadRequest, "a user has at most %d roles", maxRoles)
 	}
 	return nil
 }
