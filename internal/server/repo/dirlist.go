@@ -2,6 +2,7 @@ package repo
 
 import (
 	"iter"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -56,7 +57,9 @@ func dirSource(filter wire.Doc) source {
 		d, err := w.dir(string(id))
 		return dirRow{d}, err
 	}
-	if parents, ok := wanted(filter, "parent_directory_id"); ok {
+	// The root has a parent but is in no index of names.
+	parents, ok := wanted(filter, "parent_directory_id")
+	if ok && !slices.Contains(parents, wire.RootParentID) {
 		s := source{rows: index(func(w *wsTx) *bolt.Bucket { return w.dirNames }, nameSpans(filter, parents, true), get)}
 		if len(parents) == 1 {
 			s.order, s.unique = "name", true
