@@ -1,6 +1,9 @@
 package server
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -85,9 +88,7 @@ func TestConformanceLoginV2(t *testing.T) {
 	}
 	login := func(t *testing.T, password, date string, headers ...string) reply {
 		salt, _ := step(t)
-		sig, err := wire.Sign(password, salt, date)
-		require.NoError(t, err)
-		return s.send(t, "POST /v2/localLogin", "username=admin&password="+sig, append([]string{formType, "x-auth-token:"}, headers...)...)
+		return s.send(t, "POST /v2/localLogin", "username=admin&password="+signed(t, password, salt, date), append([]string{formType, "x-auth-token:"}, headers...)...)
 	}
 	_, date := step(t)
 	for _, tt := range []struct {
@@ -132,6 +133,29 @@ func TestConformanceLoginV2(t *testing.T) {
 			assert.Equal(t, 401, r.status, req)
 		}
 	})
+}
+
+// signed is the signature of part 1 section 2.3, spelt out here so that the
+// server's own spelling is checked.
+func signed(t *testing.T, password, salt, date string) string {
+	t.Helper()
+	h, err := wire.BcryptHash(password, salt)
+	require.NoError(t, err)
+	m := sha256.Sum256([]byte(h))
+	mac := hmac.New(sha256.New, []byte(date))
+	mac.Write([]byte(hex.EncodeToString(m[:])))
+	return hex.EncodeToString(mac.Sum(nil))
+}
+
+// The vectors of part 1 section 2.3 against a stored hash.
+func TestConformanceSignatureVectors(t *testing.T) {
+	for _, v := range [][4]string{
+		{"s3cret-Pass", "$2a$10$Q0pV9uWmEk7tRz3xYb1aNe", "20240115T083000Z", "69144bffd0e8d815695dc25e36e70b8690aa284bb2fdee43d9cbcd822ec6d1c9"},
+		{"admin", "$2a$10$abcdefghijklmnopqrstuu", "20240229T235959Z", "1cb739ace6cab181ff62f87c14bb32e2ed0d8420970de76ab865e68ea361322b"},
+		{"密码-ü", "$2a$10$abcdefghijklmnopqrstuu", "20240229T235959Z", "68511619585bfe9111ea0949ab1890ac6603be7785e074e86b28cf943e269597"},
+	} {
+		assert.Equal(t, v[3], signed(t, v[0], v[1], v[2]))
+	}
 }
 
 // Part 1 section 2.5: logout, session info and lists.

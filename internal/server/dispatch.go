@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/sequoiacm/scmfs/internal/server/repo"
 	"github.com/sequoiacm/scmfs/internal/wire"
@@ -23,6 +24,11 @@ func (s *Server) dispatch(w http.ResponseWriter, r *http.Request, q *request) {
 }
 
 func (s *Server) route(w http.ResponseWriter, q *request) error {
+	// Strangers and forms are not waited for without end, nor is the rest of a
+	// body that is refused here. An upload may take its time, so the deadline
+	// goes before the handler runs. Writers of tests have no deadlines.
+	rc := http.NewResponseController(w)
+	_ = rc.SetReadDeadline(time.Now().Add(s.o.HeaderTimeout))
 	salt := q.family == familyAuth && len(q.rest) == 3 && q.rest[1] == "v2" && q.rest[2] == "salt"
 	switch {
 	case q.family == familyHealth:
@@ -37,7 +43,7 @@ func (s *Server) route(w http.ResponseWriter, q *request) error {
 	case q.family == familyUnknown:
 		return notFound(q)
 	case q.family == familyLogin || salt:
-		if err := q.loadParams(w, maxLoginForm, s.o.HeaderTimeout); err != nil {
+		if err := q.loadParams(w, maxLoginForm); err != nil {
 			return err
 		}
 		if salt {
@@ -56,9 +62,10 @@ func (s *Server) route(w http.ResponseWriter, q *request) error {
 		return err
 	}
 	w.Header().Set(wire.HeaderToken, q.token)
-	if err := q.loadParams(w, maxForm, s.o.HeaderTimeout); err != nil {
+	if err := q.loadParams(w, maxForm); err != nil {
 		return err
 	}
+	_ = rc.SetReadDeadline(time.Time{})
 	switch q.family {
 	case familyAuth:
 		return s.serveAuth(w, q)

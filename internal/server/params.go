@@ -9,7 +9,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/sequoiacm/scmfs/internal/server/repo"
 	"github.com/sequoiacm/scmfs/internal/wire"
@@ -24,8 +23,8 @@ const (
 
 // loadParams merges query and form; only POST and PUT have a form, urlencoded or
 // multipart (parts 1 section 1.5 and 3). A body of any other type is data and
-// stays unread. The client has patience to send a form.
-func (q *request) loadParams(w http.ResponseWriter, limit int64, patience time.Duration) error {
+// stays unread.
+func (q *request) loadParams(w http.ResponseWriter, limit int64) error {
 	q.params = url.Values{}
 	q.addPairs(q.URL.RawQuery)
 	if q.Method != http.MethodPost && q.Method != http.MethodPut {
@@ -37,11 +36,7 @@ func (q *request) loadParams(w http.ResponseWriter, limit int64, patience time.D
 	}
 	q.hasForm = true
 	q.Body = http.MaxBytesReader(w, q.Body, limit)
-	rc := http.NewResponseController(w)
-	// Not every writer has deadlines; a real connection has.
-	_ = rc.SetReadDeadline(time.Now().Add(patience))
 	err := q.loadForm(ct, limit)
-	_ = rc.SetReadDeadline(time.Time{})
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return &repo.Error{Code: http.StatusRequestEntityTooLarge, Msg: "the form is larger than " + strconv.FormatInt(limit, 10) + " bytes"}
 	}
