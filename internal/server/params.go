@@ -71,7 +71,7 @@ func (q *request) addPairs(s string) {
 		k, v, _ := strings.Cut(pair, "=")
 		k, kerr := url.QueryUnescape(k)
 		v, verr := url.QueryUnescape(v)
-		if k != "" && kerr == nil && verr == nil {
+		if kerr == nil && verr == nil {
 			q.params[k] = append(q.params[k], v)
 		}
 	}
