@@ -239,16 +239,13 @@ func (r *Repo) CheckSignature(user, date, signature string) (User, error) {
 	return u, nil
 }
 
-// noUserHash is compared when there is no such user, so that an unknown name
-// takes as long as a wrong password.
-const noUserHash = "$2a$10$abcdefghijklmnopqrstuuQaLxbHNyOkst.5hok/MxsNYsoRyHiAq"
-
 // CheckPassword verifies a login v1 password; anything wrong is 401.
 func (r *Repo) CheckPassword(user, password string) (User, error) {
 	u, ok := r.User(user)
 	hash := u.Hash
 	if !ok {
-		hash = noUserHash
+		// An unknown name takes as long as a wrong password.
+		hash = wire.BcryptSalt(r.o.HashCost, make([]byte, 16))
 	}
 	got, err := wire.BcryptHash(password, hash)
 	if err != nil {
