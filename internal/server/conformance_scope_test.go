@@ -23,6 +23,7 @@ var outOfScopePart1 = map[string]string{
 	"2.4 signature_info":                               "access keys are S3's",
 	"2.5 60 s of grace by the gateway's cache":         "a cache of several gateways; here a deleted session ends at once",
 	"2.7 changes effective within 10 s":                "nodes poll each other; here they are effective at once",
+	"2.5 sessions of others in a user's list":          "a session's id is its token; only AUTH_ADMIN sees all, the text names no privilege",
 	"3.1 message begins with sessionId={token}":        "messages are logged by clients; a token must not be",
 	"4.1 -202, site not in the workspace":              "needs a second site",
 	"4.1 add_data_location, rmove_data_location":       "need a second site; answered -101",

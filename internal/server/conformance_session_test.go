@@ -189,6 +189,12 @@ func TestConformanceSessions(t *testing.T) {
 		{name: "2.5 list of all", req: "GET /auth/api/v1/sessions", has: `"username":"admin"`},
 		{name: "2.5 list, user does not exist", req: "GET /auth/api/v1/sessions?username=nope", status: 404, code: 404},
 		{name: "2.5 count", req: "HEAD /auth/api/v1/sessions", header: "X-SCM-Count: 3"},
+		{name: "2.5 count of a user", req: "HEAD /auth/api/v1/sessions?username=alice", header: "X-SCM-Count: 2"},
+		{name: "others' tokens are not shown to everybody", req: "GET /auth/api/v1/sessions", lines: asAlice, has: `"session_id":"{other}"`, then: func(t *testing.T, r reply) {
+			assert.NotContains(t, r.body, s.token)
+		}},
+		{name: "nor when asked for", req: "GET /auth/api/v1/sessions?username=admin", lines: asAlice, body: "[]"},
+		{name: "2.5 no DELETE of all", req: "DELETE /auth/api/v1/sessions", status: 405, code: 405},
 		{name: "2.5 delete needs AUTH_ADMIN", req: "DELETE /auth/api/v1/sessions/{other}", lines: asAlice, status: 403, code: 403},
 		{name: "2.5 delete one's own", req: "DELETE /auth/api/v1/sessions/{token}", status: 403, code: 403},
 		{name: "2.5 delete unknown", req: "DELETE /auth/api/v1/sessions/nope", status: 404, code: 404},

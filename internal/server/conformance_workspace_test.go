@@ -106,7 +106,7 @@ func TestConformanceWorkspaceLife(t *testing.T) {
 		{name: "4.4 got back", req: "GET P/workspaces/3153%20%21%40%23%24%28%29_test", has: `"name":"3153 !@#$()_test"`},
 		{name: "4.1 description", req: "PUT P/workspaces/w1", form: up(`{"description":"new"}`), has: `"description":"new"`},
 		{name: "4.2 version counts changes", req: "GET P/workspaces/w1", has: `"version":2,`},
-		{name: "4.1 cache strategy", req: "PUT P/workspaces/w1", form: up(`{"site_cache_strategy":"AUTO"}`), has: `"site_cache_strategy":"AUTO"`},
+		{name: "4.1 cache strategy", req: "PUT P/workspaces/w1", form: up(`{"site_cache_strategy":"auto"}`), has: `"site_cache_strategy":"AUTO"`},
 		{name: "4.1 cache strategy unknown", req: "PUT P/workspaces/w1", form: up(`{"site_cache_strategy":"X"}`), status: 400, code: -101},
 		{name: "4.1 preferred", req: "PUT P/workspaces/w1", form: up(`{"preferred":"rootSite"}`), has: `"preferred":"rootSite"`},
 		{name: "4.1 two changes", req: "PUT P/workspaces/w1", form: up(`{"description":"x","preferred":"rootSite"}`), status: 400, code: -101},

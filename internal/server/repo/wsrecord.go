@@ -120,8 +120,9 @@ func (w *wsRecord) configure(conf wire.Doc, site string) error {
 	return nil
 }
 
-// checkChoices refuses words that no client could have from part 1 section 4.2.
+// checkChoices refuses words that are not in part 1 section 4.2, in whatever case.
 func (w *wsRecord) checkChoices() error {
+	w.Sharding, w.Cache = strings.ToLower(w.Sharding), strings.ToUpper(w.Cache)
 	if !slices.Contains([]string{"", "none", "month", "year", "quarter", "day"}, w.Sharding) {
 		return Errorf(wire.CodeInvalidArgument, "unknown batch_sharding_type: %q", w.Sharding)
 	}
