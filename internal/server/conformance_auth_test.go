@@ -57,7 +57,7 @@ func TestConformanceUsers(t *testing.T) {
 		{name: "2.6 own new password", req: "PUT /auth/api/v1/users/bob", form: "old_password=pw-bob&new_password=y", lines: asBob, has: `"username":"bob"`},
 		{name: "2.6 somebody else's password", req: "PUT /auth/api/v1/users/alice", form: "old_password=one&new_password=y", lines: asBob, status: 403, code: 403},
 		{name: "2.6 own roles", req: "PUT /auth/api/v1/users/bob", form: "add_roles=ROLE_AUTH_ADMIN", lines: asBob, status: 403, code: 403},
-		{name: "2.6 password set by the administrator", req: "PUT /auth/api/v1/users/alice", form: "new_password=two", then: logsIn("two", 200)},
+		{name: "2.6 password set by the administrator", req: "PUT /auth/api/v1/users/alice", form: "old_password=&new_password=two", then: logsIn("two", 200)},
 		{name: "2.6 the old one is over", req: "GET /auth/api/v1/users/alice", then: logsIn("one", 401)},
 		{name: "2.6 a given old password must be right", req: "PUT /auth/api/v1/users/alice", form: "old_password=one&new_password=three", status: 400, code: 400, then: logsIn("two", 200)},
 		{name: "2.6 v2 create", req: "POST /auth/api/v2/users/carol", form: "password_type=LOCAL&password=" + encryptV2(t, "a1B2", "s3cret-Pass"), then: func(t *testing.T, _ reply) {

@@ -137,7 +137,7 @@ func TestConformanceErrors(t *testing.T) {
 	const gone = "P/directories/path/nö pe/?workspace_name=docs"
 	req := strings.ReplaceAll(gone, "nö pe", "n%C3%B6%20pe")
 	parts := regexpFields(`^\{"timestamp":(\d{13}),"status":-241,"error":"Directory not found","exception":"com.sequoiacm.exception.ScmServerException",` +
-		`"message":"directory not exist:path=/nö pe","path":"/api/v1/directories/path/nö pe/"\}$`)
+		`"message":"directory not exist:path=/nö pe/","path":"/api/v1/directories/path/nö pe/"\}$`)
 	s.run(t, []call{
 		{name: "3.1 body", req: "DELETE " + req, status: 404, code: -241, header: "Content-Type: application/json;charset=UTF-8", then: func(t *testing.T, r reply) {
 			assert.Regexp(t, parts, r.body)
@@ -153,7 +153,7 @@ func TestConformanceErrors(t *testing.T) {
 			assert.Regexp(t, `^%7B\+%22timestamp%22\+%3A\+\d+\+%2C\+%22status%22\+%3A\+-241\+%2C\+%22error%22\+%3A\+%22Directory\+not\+found%22\+%2C\+%22exception%22\+%3A\+%22com\.sequoiacm`, raw)
 			plain, err := url.QueryUnescape(raw)
 			require.NoError(t, err)
-			assert.Contains(t, plain, `"message" : "directory not exist:path=/nö pe" , "path" : "/api/v1/directories/path/nö pe/" }`)
+			assert.Contains(t, plain, `"message" : "directory not exist:path=/nö pe/" , "path" : "/api/v1/directories/path/nö pe/" }`)
 			assert.Empty(t, r.body)
 		}},
 		{name: "3.2 HEAD without charset: raw JSON", req: "HEAD P/directories/path/nope/?workspace_name=docs", status: 404, code: -241, then: func(t *testing.T, r reply) {

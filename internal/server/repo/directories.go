@@ -69,7 +69,7 @@ func (w *wsTx) walk(parts []string, path string) (*dirRecord, error) {
 	for _, name := range parts {
 		next, ok := w.dirByName(id, name)
 		if !ok {
-			return nil, Errorf(wire.CodeDirNotFound, "directory not exist:path=%s", path)
+			return nil, Errorf(wire.CodeDirNotFound, "directory not exist:path=%s", cleanDir(path))
 		}
 		id = next
 	}
