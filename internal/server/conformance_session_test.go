@@ -36,7 +36,7 @@ func TestConformanceLogin(t *testing.T) {
 		{name: "2.1 LDAP user", req: "POST /auth/api/v2/salt", lines: none, form: "username=ldap", status: 400, code: -136, has: `"error":"Cannot get salt"`},
 		{name: "2.1 TOKEN user", req: "POST /auth/api/v2/salt", lines: none, form: "username=tok", status: 400, code: -136},
 		{name: "2.1 empty username", req: "POST /auth/api/v2/salt", lines: none, form: "username=", status: 401, code: 401},
-		{name: "2.4 v1", req: "POST /login", lines: none, form: "username=admin&password=admin", then: loggedIn(s, "admin")},
+		{name: "2.4 v1 [T:RestWrapper]", req: "POST /login", lines: none, form: "username=admin&password=admin", then: loggedIn(s, "admin")},
 		{name: "2.4 v1 in the query", req: "POST /login?username=admin&password=admin", lines: none, then: loggedIn(s, "admin")},
 		{name: "2.4 v1 through /auth", req: "POST /auth/login", lines: none, form: "username=admin&password=admin", then: loggedIn(s, "admin")},
 		{name: "2.4 v1 password beyond ASCII", req: "POST /login", lines: none, form: "username=alice&password=%E5%AF%86%E7%A0%81-%C3%BC", then: loggedIn(s, "alice")},
