@@ -218,6 +218,8 @@ func TestConformanceTokens(t *testing.T) {
 		{name: "[T:NotAuthLogin318] none", req: "GET P/workspaces", lines: none, status: 403, code: 403, has: `"status":403,"error":"Forbidden","message":"Access Denied","path":"/api/v1/workspaces"`},
 		{name: "[T:SessionMgr2245] none, auth server", req: "GET /auth/api/v1/sessions", lines: none, status: 403, code: 403},
 		{name: "2.5 none, zuul", req: "POST /zuul/rootsite/api/v1/files?workspace_name=docs", lines: none, status: 403, code: 403},
+		{name: "1.3 none, unknown site", req: "GET /other/api/v1/workspaces", lines: none, status: 403, code: 403},
+		{name: "1.3 unknown, unknown site", req: "GET /other/api/v1/workspaces", lines: unknown, status: 401, code: 401},
 		{name: "2.5 none, direct", req: "GET /api/v1/workspaces", lines: none, status: 403, code: 403},
 		{name: "2.5 unknown", req: "GET P/workspaces", lines: unknown, status: 401, code: 401, has: `"status":401,"error":"Unauthorized","message":"Unauthorized"`},
 		{name: "2.5 unknown, form", req: "POST P/directories", form: "workspace_name=docs&path=/x", lines: unknown, status: 401, code: 401},

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/sequoiacm/scmfs/internal/server/repo"
@@ -35,6 +36,12 @@ func (s *Server) route(w http.ResponseWriter, q *request) error {
 		writeJSON(w, wire.Doc{{Key: "status", Value: "UP"}})
 		return nil
 	case q.family == familyNoService:
+		// The gateway asks for a session before it looks for the service.
+		if slices.Contains(q.rest, "api") {
+			if err := s.authenticate(q); err != nil {
+				return err
+			}
+		}
 		name := ""
 		if len(q.rest) > 0 {
 			name = q.rest[0]

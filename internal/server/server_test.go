@@ -277,7 +277,7 @@ func TestSlowBodies(t *testing.T) {
 		{"form", "/api/v1/directories", s.token, "application/x-www-form-urlencoded", "400"},
 		{"multipart", "/api/v1/directories", s.token, "multipart/form-data; boundary=x", "400"},
 		{"no session", "/api/v1/files?workspace_name=docs", "nope", "binary/octet-stream", "401"},
-		{"no such site", "/nope/api/v1/files", "", "binary/octet-stream", "404"},
+		{"no such site", "/nope/api/v1/files", s.token, "binary/octet-stream", "404"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, err := net.Dial("tcp", s.http.Listener.Addr().String())
