@@ -23,18 +23,14 @@ func serveCommand() *cobra.Command {
 		Long: `Runs a server that speaks SCM's REST protocol and keeps its data in DIR. It is made
 with a workspace "default" and a generated password in DIR/credentials if it is new.
 
-Faults, for trying a mount against trouble, KIND[=ARG][@METHOD PATTERN][#COUNT][%PERCENT]:
-  delay=200ms        wait first             jitter=1s          wait a random time first
-  error=503          answer a status, or an SCM code such as -103
-  error-after=500    carry the request out, then answer an error
-  cut-request=1000   break the connection after so many bytes of the body
-  cut-response=1000  likewise of the answer
-  lost-reply         carry the request out, then break the connection
-  hang               never answer           expire             forget all sessions
-PATTERN is a request kind such as "PUT /breakpointfiles/*", with '*' for one part.`,
+Options for trying a mount against trouble: --s3-parts, --no-breakpoints, --update-time-now,
+--no-ranged-cap, --flush-interval, --gateway-limit and --session-ttl change how the server behaves
+as a whole. --fault (repeatable) does something wrong on purpose:
+` + server.FaultHelp,
 		Example: `  scmfs serve /srv/scm
   scmfs serve /srv/scm --listen 127.0.0.1:8080 --site rootsite
-  scmfs serve /srv/scm --fault 'delay=200ms' --fault 'lost-reply@POST /files%10'`,
+  scmfs serve /srv/scm --fault delay=200ms --fault 'lost-reply@POST /files%10'
+  scmfs serve /srv/scm --fault 'error=503@PUT /breakpointfiles/*#3' --s3-parts`,
 		Args: exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.dir = args[0]
@@ -76,6 +72,8 @@ PATTERN is a request kind such as "PUT /breakpointfiles/*", with '*' for one par
 	f.BoolVar(&o.repo.S3Parts, "s3-parts", false, "imitate Ceph S3: increments start at multiples of 5 MiB")
 	f.BoolVar(&o.repo.NoBreakpoints, "no-breakpoints", false, "imitate a storage without breakpoint files")
 	f.BoolVar(&o.repo.UpdateTimeNow, "update-time-now", false, "new content sets update_time to now instead of create_time")
+	f.Int64Var(&o.repo.FlushInterval, "flush-interval", 50<<20, "bytes of a broken increment are kept in steps of so many")
+	f.BoolVar(&o.server.GatewayLimit, "gateway-limit", false, "refuse requests whose line and headers exceed 8 KiB, as a gateway does")
 	f.BoolVar(&o.server.NoRangedCap, "no-ranged-cap", false, "answer ranged reads of any length instead of at most 64 KiB")
 	f.DurationVar(&o.server.SessionTTL, "session-ttl", 1800*time.Second, "end sessions after this long without a request")
 	return cmd

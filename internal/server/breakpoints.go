@@ -1,7 +1,6 @@
 package server
 
 import (
-	"io"
 	"net/http"
 
 	"github.com/sequoiacm/scmfs/internal/server/repo"
@@ -25,6 +24,9 @@ func (s *Server) serveBreakpoints(w http.ResponseWriter, q *request) error {
 			return append(b, breakpointBody(d)...)
 		})
 		return nil
+	}
+	if err := plainSegments(q.rest[1]); err != nil {
+		return err
 	}
 	name, err := q.name(1)
 	if err != nil {
@@ -63,7 +65,7 @@ func (s *Server) serveBreakpoints(w http.ResponseWriter, q *request) error {
 }
 
 func (s *Server) createBreakpoint(w http.ResponseWriter, q *request, ws, name string) error {
-	if !q.has(wire.ParamIsLastContent) {
+	if q.get(wire.ParamIsLastContent) == "" {
 		return repo.Errorf(wire.CodeMissingArgument, "is_last_content is missing")
 	}
 	var n repo.NewBreakpoint
@@ -110,11 +112,11 @@ func (s *Server) createBreakpoint(w http.ResponseWriter, q *request, ws, name st
 }
 
 func (s *Server) appendBreakpoint(w http.ResponseWriter, q *request, ws, name string) error {
-	if _, err := q.need(wire.ParamOffset); err != nil {
-		return err
-	}
-	if _, err := q.need(wire.ParamIsLastContent); err != nil {
-		return err
+	for _, name := range []string{wire.ParamOffset, wire.ParamIsLastContent} {
+		// An empty one is no number and no boolean, and there is no default.
+		if q.get(name) == "" {
+			return badRequest("Required parameter '" + name + "' is not present")
+		}
 	}
 	offset, err := q.integer(wire.ParamOffset, 0, 64)
 	if err != nil {
@@ -124,8 +126,7 @@ func (s *Server) appendBreakpoint(w http.ResponseWriter, q *request, ws, name st
 	if err != nil {
 		return err
 	}
-	var body io.Reader = q.data()
-	d, err := s.repo.AppendBreakpoint(lockContext(q), q.caller, ws, name, offset, last, body)
+	d, err := s.repo.AppendBreakpoint(lockContext(q), q.caller, ws, name, offset, last, q.data())
 	if err != nil {
 		return err
 	}

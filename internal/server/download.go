@@ -44,6 +44,9 @@ func (s *Server) download(w http.ResponseWriter, q *request, ws, id string) erro
 		if !s.o.NoRangedCap {
 			n = min(n, wire.MaxRangedRead)
 		}
+		if short := shortRead(q.Request); short >= 0 {
+			n = min(n, short)
+		}
 	}
 	h := w.Header()
 	h["Content-Type"] = []string{info.Mime}

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -30,6 +31,8 @@ const (
 	FaultLostReply   FaultKind = "lost-reply"   // run the handler, then break the connection
 	FaultHang        FaultKind = "hang"         // answer nothing until the client gives up
 	FaultExpire      FaultKind = "expire"       // forget all sessions first
+	FaultQuota       FaultKind = "quota"        // the next increment with data is -414, its breakpoint file back at 0
+	FaultShortRead   FaultKind = "short-read"   // a ranged read answers at most Bytes
 )
 
 // Fault is one rule. It applies to requests whose kind matches Pattern.
@@ -38,10 +41,32 @@ type Fault struct {
 	Pattern string        // "PUT /breakpointfiles/*", "" = every request
 	Delay   time.Duration // of delay and jitter
 	Code    wire.Code     // of error: HTTP status or SCM code
-	Bytes   int64         // of the cuts
+	Bytes   int64         // of the cuts and of short-read
 	Count   int           // how many more times, 0 = without end
 	Percent int           // how often, 0 = always
 }
+
+// FaultHelp describes what [ParseFault] reads, for a command's help.
+const FaultHelp = `KIND[=ARG][@METHOD PATTERN][#COUNT][%PERCENT]
+  delay=200ms         wait first
+  jitter=1s           wait a random time up to this first
+  error=503           answer an HTTP status, or an SCM code such as -103, and do nothing
+  error-after=500     carry the request out, then answer an error
+  cut-request=1000    break the connection after so many bytes of the request's body
+  cut-response=1000   break the connection after so many bytes of the answer's body
+  lost-reply          carry the request out, then break the connection
+  hang                never answer
+  expire              forget all sessions first
+  quota               refuse the next increment for quota (-414): its breakpoint file starts at 0 again
+  short-read=100      answer ranged reads with at most so many bytes
+COUNT is how many requests it happens to, PERCENT how often. METHOD PATTERN is a
+request kind, with '*' for one part; without it, it happens to every request:
+  POST /files                     create            PUT /files/{id}      new content, rename, property
+  HEAD /files/id/{id}             stat by id        HEAD /files/path/{path}  stat by path
+  GET /files/{id}                 read              DELETE /files/{id}   delete
+  GET /files                      list              GET /directories/id/{id}/listfiles  list a directory
+  GET|POST|DELETE /directories    directories       PUT /directories/id/{id}/rename     (or move)
+  POST|PUT|HEAD|DELETE /breakpointfiles/{name}      POST /login, POST /localLogin`
 
 // ParseFault reads KIND[=ARGUMENT][@METHOD PATTERN][#COUNT][%PERCENT], for
 // example "delay=200ms", "error=503@PUT /breakpointfiles/*%10",
@@ -57,7 +82,7 @@ func ParseFault(s string) (Fault, error) {
 	}{{"%", &f.Percent}, {"#", &f.Count}} {
 		if head, tail, ok := strings.Cut(rest, cut.sep); ok {
 			n, err := strconv.Atoi(tail)
-			if err != nil || n < 1 {
+			if err != nil || n < 1 || cut.sep == "%" && n > 100 {
 				return bad("want a number behind " + cut.sep)
 			}
 			*cut.to, rest = n, head
@@ -72,14 +97,20 @@ func ParseFault(s string) (Fault, error) {
 	var err error
 	switch f.Kind {
 	case FaultDelay, FaultJitter:
-		f.Delay, err = time.ParseDuration(arg)
+		if f.Delay, err = time.ParseDuration(arg); f.Delay < 0 {
+			return bad("want a time that is not negative")
+		}
 	case FaultError, FaultErrorAfter:
 		var n int
 		n, err = strconv.Atoi(arg)
-		f.Code = wire.Code(n)
-	case FaultCutRequest, FaultCutResponse:
-		f.Bytes, err = strconv.ParseInt(arg, 10, 64)
-	case FaultLostReply, FaultHang, FaultExpire:
+		if f.Code = wire.Code(n); n >= 0 && (n < 400 || n > 599) {
+			return bad("want an HTTP status from 400 to 599 or a negative SCM code")
+		}
+	case FaultCutRequest, FaultCutResponse, FaultShortRead:
+		if f.Bytes, err = strconv.ParseInt(arg, 10, 64); f.Bytes < 0 {
+			return bad("want a number of bytes that is not negative")
+		}
+	case FaultLostReply, FaultHang, FaultExpire, FaultQuota:
 		if hasArg {
 			return bad("takes no argument")
 		}
@@ -95,8 +126,9 @@ func ParseFault(s string) (Fault, error) {
 // Faults is a set of rules in front of a server. Safe for concurrent use; the
 // same seed and order of requests give the same faults.
 type Faults struct {
-	dropSessions func()
-	mu           struct {
+	dropSessions   func()
+	refuseForQuota func()
+	mu             struct {
 		sync.Mutex
 		rng   *rand.Rand
 		rules []*Fault
@@ -106,7 +138,7 @@ type Faults struct {
 
 // NewFaults returns an empty set.
 func NewFaults(seed uint64) *Faults {
-	f := &Faults{dropSessions: func() {}}
+	f := &Faults{dropSessions: func() {}, refuseForQuota: func() {}}
 	f.mu.rng = rand.New(rand.NewPCG(seed, seed))
 	return f
 }
@@ -161,7 +193,6 @@ func (f *Faults) pick(kind string) (out []Fault, jitter float64) {
 
 func (f *Faults) serve(kind string, w http.ResponseWriter, r *http.Request, next func(http.ResponseWriter, *http.Request)) {
 	rules, jitter := f.pick(kind)
-	after := func() {}
 	for _, rule := range rules {
 		switch rule.Kind {
 		case FaultDelay:
@@ -177,7 +208,8 @@ func (f *Faults) serve(kind string, w http.ResponseWriter, r *http.Request, next
 			return
 		case FaultCutRequest:
 			r.Body = &cutBody{ReadCloser: r.Body, left: rule.Bytes}
-			after = abort
+			next(nowhere{http.Header{}}, r) // the sender of a broken body gets no answer
+			abort()
 		case FaultCutResponse:
 			w = &cutWriter{ResponseWriter: w, left: rule.Bytes}
 		case FaultLostReply:
@@ -188,10 +220,23 @@ func (f *Faults) serve(kind string, w http.ResponseWriter, r *http.Request, next
 			abort()
 		case FaultExpire:
 			f.dropSessions()
+		case FaultQuota:
+			f.refuseForQuota()
+		case FaultShortRead:
+			r = r.WithContext(context.WithValue(r.Context(), shortReadKey{}, rule.Bytes))
 		}
 	}
 	next(w, r)
-	after()
+}
+
+type shortReadKey struct{}
+
+// shortRead returns the most a ranged read may answer, -1 for no such fault.
+func shortRead(r *http.Request) int64 {
+	if n, ok := r.Context().Value(shortReadKey{}).(int64); ok {
+		return n
+	}
+	return -1
 }
 
 func abort() { panic(http.ErrAbortHandler) }
@@ -206,12 +251,14 @@ func pause(r *http.Request, d time.Duration) {
 }
 
 func answerFault(w http.ResponseWriter, r *http.Request, code wire.Code) {
-	s := &Server{}
+	s, q := &Server{}, &request{Request: r}
 	if code < 0 {
-		s.fail(w, &request{Request: r}, repo.Errorf(code, "fault"))
+		s.fail(w, q, repo.Errorf(code, "fault"))
 		return
 	}
+	answered := refuseBody(w, q)
 	http.Error(w, "fault", int(code))
+	answered()
 }
 
 type nowhere struct{ h http.Header }

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"io"
 	"net/http"
 
 	"github.com/sequoiacm/scmfs/internal/server/repo"
@@ -74,6 +73,9 @@ func (s *Server) fileCollection(w http.ResponseWriter, q *request, ws string) er
 		if err != nil {
 			return err
 		}
+		if _, err := q.need(wire.ParamScope); err != nil {
+			return err
+		}
 		scope, err := q.integer(wire.ParamScope, 0, 32)
 		if err != nil {
 			return err
@@ -94,10 +96,14 @@ func (s *Server) fileCollection(w http.ResponseWriter, q *request, ws string) er
 		if q.get(wire.ParamAction) != wire.ActionDeleteByPath {
 			return repo.Errorf(wire.CodeInvalidArgument, "unknown action: %q", q.get(wire.ParamAction))
 		}
+		path, err := q.need(wire.ParamFilePath)
+		if err != nil {
+			return err
+		}
 		if err := physical(q); err != nil {
 			return err
 		}
-		if err := s.repo.DeleteFile(q.caller, ws, repo.FileRef{Path: q.get(wire.ParamFilePath)}); err != nil {
+		if err := s.repo.DeleteFile(q.caller, ws, repo.FileRef{Path: path}); err != nil {
 			return err
 		}
 		writeEmpty(w)
@@ -114,15 +120,6 @@ func physical(q *request) error {
 		err = repo.Errorf(wire.CodeOperationUnsupported, "only physical deletion is supported")
 	}
 	return err
-}
-
-// data is the request's body as content. A form body has been consumed as
-// parameters: the content is then empty, as on the real server.
-func (q *request) data() io.Reader {
-	if q.hasForm {
-		return http.NoBody
-	}
-	return q.Body
 }
 
 func (s *Server) createFile(w http.ResponseWriter, q *request, ws string) error {
@@ -181,6 +178,9 @@ func (s *Server) headFile(w http.ResponseWriter, q *request, ws string) error {
 		}
 		ref.ID = q.rest[2]
 	case "path":
+		if err = plainSegments(q.rest[2:]...); err != nil {
+			return err
+		}
 		if ref.Path, err = q.path(q.rest[2:]); err != nil {
 			return err
 		}

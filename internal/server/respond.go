@@ -48,7 +48,9 @@ func (s *Server) fail(w http.ResponseWriter, q *request, err error) {
 		w.WriteHeader(status)
 		return
 	}
+	answered := refuseBody(w, q)
 	writeBody(w, status, wire.AppendJSON(nil, body))
+	answered()
 }
 
 func writeBody(w http.ResponseWriter, status int, b []byte) {

@@ -74,6 +74,7 @@ func New(r *repo.Repo, o Options) *Server {
 	s := &Server{repo: r, o: o, site: r.Site(), sessions: newSessions(o.SessionTTL, o.Now)}
 	s.counts.n = map[string]int{}
 	o.Faults.dropSessions = s.sessions.dropAll
+	o.Faults.refuseForQuota = func() { r.RefuseForQuota(1) }
 	return s
 }
 

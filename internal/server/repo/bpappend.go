@@ -35,6 +35,17 @@ func (r *Repo) appendBody(c Caller, ws string, bp *bpRecord, body io.Reader, las
 	if n == 0 && !last {
 		return nil // the answer shows the caller, nothing is stored
 	}
+	if bp.DataID == "" {
+		bp.DataID = r.ids.next()
+		defer func() {
+			// The record still names no data, so the next attempt would not find
+			// and cut what this one left. After a commit of unknown outcome it may
+			// name it: that error has no code of ours, and the data stays.
+			if c := CodeOf(err); bp.Size == 0 && (c == wire.CodeFileIO || c == wire.CodeDataBreakpointWriteError) {
+				r.removeData(bp.DataID)
+			}
+		}()
+	}
 	if n > 0 {
 		if err := r.imitateFaults(ws, bp, body); err != nil {
 			return err
@@ -127,7 +138,7 @@ func (r *Repo) openIncrement(ws string, bp *bpRecord) (*increment, error) {
 func (in *increment) wrote(p []byte) error {
 	in.sum = in.bp.Type.Extend(in.sum, in.written, p)
 	in.written += int64(len(p))
-	if in.written-in.bp.Size >= wire.FlushInterval {
+	if in.written-in.bp.Size >= in.repo.o.FlushInterval {
 		return in.record(false)
 	}
 	return nil

@@ -122,7 +122,10 @@ func (r *Repo) CreateBreakpoint(ctx context.Context, c Caller, ws, name string, 
 		n.Type = wire.ChecksumNone
 	}
 	bp := &bpRecord{Name: name, Type: n.Type, NeedMD5: n.NeedMD5, CreateUser: c.User, UploadUser: c.User,
-		CreateTime: n.CreateTime, DataID: r.ids.next()}
+		CreateTime: n.CreateTime}
+	if n.Body == nil {
+		bp.DataID = r.ids.next() // with a body the append decides: until then there is no data
+	}
 	err = r.changeWorkspace(ws, func(w *wsTx) error {
 		if w.bps.Get([]byte(name)) != nil {
 			return Errorf(wire.CodeFileExist, "breakpoint file exists: %s", name)
@@ -206,10 +209,24 @@ func (r *Repo) Breakpoints(c Caller, ws string, filter wire.Doc) iter.Seq2[wire.
 			if err := decode(v, &bp); err != nil {
 				return false, err
 			}
-			return visit(k, docRow(bp.doc(r.o.Site)))
+			return visit(k, bpRow{docRow(bp.doc(r.o.Site))})
 		})
 	}}
 	return r.list(ws, Query{Filter: filter, Limit: -1}, src)
+}
+
+// bpRow is a record in a list: a filter may also name fields that are stored
+// but never shown (part 2 section 5.1).
+type bpRow struct{ docRow }
+
+func (b bpRow) field(key string) (any, bool) {
+	switch key {
+	case "site_id", "ws_version":
+		return int32(1), true
+	case "extra_context", "table_name":
+		return nil, true
+	}
+	return b.docRow.field(key)
 }
 
 // DeleteBreakpoint removes a breakpoint file in any state.

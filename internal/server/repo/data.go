@@ -212,6 +212,9 @@ func (r *Repo) drop(c *content) {
 // removeData removes a content file; failing is no error for the caller, whose
 // transaction is done.
 func (r *Repo) removeData(id string) {
+	if id == "" {
+		return // a breakpoint file that never had any
+	}
 	if err := r.fs.Remove("data.remove", r.dataPath(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		r.o.Logger.WithError(err).WithField("data_id", id).Warn("content is left behind; the next start removes it")
 	}

@@ -1,6 +1,7 @@
 package repo
 
 import (
+	"math"
 	"strings"
 
 	"github.com/sequoiacm/scmfs/internal/wire"
@@ -92,6 +93,9 @@ func (r *Repo) identify(n *newFile, d wire.Doc) error {
 	f.CreateTime = r.nowMillis()
 	v, timeGiven := d.Get("create_time")
 	if timeGiven = timeGiven && v != nil; timeGiven {
+		if big, ok := v.(float64); ok && math.Abs(big) > 1<<62 {
+			return ErrTimeRange // beyond 64 bits, so certainly out of range
+		}
 		ms, ok := integer(v)
 		if !ok {
 			return Errorf(wire.CodeInvalidArgument, "create_time is not a number")

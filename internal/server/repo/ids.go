@@ -41,7 +41,7 @@ var ErrTimeRange = Errorf(500, "create_time is out of range")
 
 // CheckTimeRange refuses a create_time whose seconds no id can hold.
 func CheckTimeRange(ms int64) error {
-	if s := floorSeconds(ms); s < wire.MinSeconds || s > wire.MaxSeconds || ms > wire.MaxSeconds*1000 {
+	if s := floorSeconds(ms); s < wire.MinSeconds || s > wire.MaxSeconds {
 		return ErrTimeRange
 	}
 	return nil

@@ -49,9 +49,13 @@ type bpRecord struct {
 
 // doc prints the record of part 2 section 5.1, nulls included.
 func (b *bpRecord) doc(site string) wire.Doc {
+	var dataID any // null until the first data or the creation reached the storage
+	if b.DataID != "" {
+		dataID = b.DataID
+	}
 	return wire.Doc{
 		{Key: "file_name", Value: b.Name}, {Key: "site_name", Value: site}, {Key: "checksum_type", Value: string(b.Type)},
-		{Key: "checksum", Value: int64(b.Checksum)}, {Key: "data_id", Value: b.DataID}, {Key: "completed", Value: b.Completed},
+		{Key: "checksum", Value: int64(b.Checksum)}, {Key: "data_id", Value: dataID}, {Key: "completed", Value: b.Completed},
 		{Key: "upload_size", Value: b.Size}, {Key: "create_user", Value: b.CreateUser}, {Key: "create_time", Value: b.CreateTime},
 		{Key: "upload_user", Value: b.UploadUser}, {Key: "upload_time", Value: b.UploadTime},
 		{Key: "is_need_md5", Value: b.NeedMD5}, {Key: "md5", Value: strOrNil(b.MD5)},

@@ -14,6 +14,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/sequoiacm/scmfs/internal/disk"
+	"github.com/sequoiacm/scmfs/internal/wire"
 )
 
 // formatVersion is that of the database; a newer one is refused.
@@ -26,6 +27,7 @@ type Options struct {
 	AdminPassword string           // of the built-in user admin when the store is created, "admin"
 	Disk          disk.FS          // for content files, disk.OS(); the database is always on the real disk
 	Logger        logrus.FieldLogger
+	FlushInterval int64 // bytes of a broken increment are kept in steps of it, wire.FlushInterval
 
 	S3Parts       bool // imitate Ceph S3: an increment starts at a multiple of 5 MiB
 	NoBreakpoints bool // imitate a storage without breakpoint support
@@ -89,6 +91,9 @@ func Open(dir string, o Options) (*Repo, error) {
 		l := logrus.New()
 		l.SetOutput(io.Discard)
 		o.Logger = l
+	}
+	if o.FlushInterval <= 0 {
+		o.FlushInterval = wire.FlushInterval
 	}
 	r := &Repo{dir: dir, o: o, fs: o.Disk}
 	if err := r.fs.MkdirAll("repo.mkdir", filepath.Join(dir, "data")); err != nil {

@@ -116,6 +116,12 @@ func (r *Repo) uploadProblems(w *wsTx, out *[]string) error {
 		if err := decode(v, &bp); err != nil {
 			return err
 		}
+		if bp.DataID == "" { // created with a body that broke
+			if bp.Size != 0 || bp.Completed {
+				problemf(out, "breakpoint file %s has %d bytes but no data", bp.Name, bp.Size)
+			}
+			return nil
+		}
 		info, err := r.fs.Stat("test", r.dataPath(bp.DataID))
 		if errors.Is(err, os.ErrNotExist) && bp.Size == 0 {
 			return nil

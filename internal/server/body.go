@@ -1,0 +1,55 @@
+package server
+
+import (
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/sequoiacm/scmfs/internal/server/repo"
+)
+
+// data is the request's body as content. A form body has been consumed as
+// parameters: the content is then empty, as on the real server.
+func (q *request) data() io.Reader {
+	if q.hasForm {
+		return http.NoBody
+	}
+	return q.Body
+}
+
+// maxDrain bounds how much of a refused body is read for the sake of its sender.
+const maxDrain = 256 << 20
+
+// refuseBody prepares an answer that comes before the request's body was read.
+// The returned function, called once the answer is written, sends it off and
+// then swallows the body: a blocking client (the reference driver) reads no
+// answer before it has sent everything, and would see a reset connection instead
+// of the error if the server closed now. A client that listens while it sends
+// gets the answer at once and may stop.
+func refuseBody(w http.ResponseWriter, q *request) (answered func()) {
+	none := func() {}
+	if q.Body == nil || q.Body == http.NoBody || q.hasForm || q.Header.Get("Expect") != "" {
+		return none // with Expect the client sends nothing until it is asked to
+	}
+	rc := http.NewResponseController(w)
+	if rc.EnableFullDuplex() != nil {
+		return none
+	}
+	return func() {
+		if rc.Flush() == nil {
+			_, _ = io.CopyN(io.Discard, q.Body, maxDrain) // a body that breaks needs no more care
+		}
+	}
+}
+
+// plainSegments refuses encoded slashes and backslashes in path segments, as the
+// HTTP layer of the real server does before anything else looks at them (part 1
+// section 1.3, part 2 section 5.2): decoded, "a%2Fb" would name another file.
+func plainSegments(segs ...string) error {
+	for _, seg := range segs {
+		if low := strings.ToLower(seg); strings.Contains(low, "%2f") || strings.Contains(low, "%5c") {
+			return &repo.Error{Code: http.StatusInternalServerError, Msg: "The request was rejected because the URL contained a potentially malicious String"}
+		}
+	}
+	return nil
+}
