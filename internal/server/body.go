@@ -42,13 +42,17 @@ func refuseBody(w http.ResponseWriter, q *request) (answered func()) {
 	}
 }
 
-// plainSegments refuses encoded slashes and backslashes in path segments, as the
+// withoutEncoded refuses path segments that contain one of the escapes, as the
 // HTTP layer of the real server does before anything else looks at them (part 1
 // section 1.3, part 2 section 5.2): decoded, "a%2Fb" would name another file.
-func plainSegments(segs ...string) error {
+func withoutEncoded(escapes []string, segs ...string) error {
 	for _, seg := range segs {
-		if low := strings.ToLower(seg); strings.Contains(low, "%2f") || strings.Contains(low, "%5c") {
-			return &repo.Error{Code: http.StatusInternalServerError, Msg: "The request was rejected because the URL contained a potentially malicious String"}
+		low := strings.ToLower(seg)
+		for _, esc := range escapes {
+			if strings.Contains(low, esc) {
+				return &repo.Error{Code: http.StatusInternalServerError,
+					Msg: "The request was rejected because the URL contained a potentially malicious String \"" + esc + "\""}
+			}
 		}
 	}
 	return nil

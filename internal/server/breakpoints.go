@@ -25,7 +25,7 @@ func (s *Server) serveBreakpoints(w http.ResponseWriter, q *request) error {
 		})
 		return nil
 	}
-	if err := plainSegments(q.rest[1]); err != nil {
+	if err := withoutEncoded([]string{"%2f", "%5c"}, q.rest[1]); err != nil {
 		return err
 	}
 	name, err := q.name(1)

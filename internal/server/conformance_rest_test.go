@@ -55,8 +55,8 @@ func TestConformanceREST(t *testing.T) {
 		assert.NotContains(t, string(a.body), "md5\":null", "the body form leaves null out")
 		assert.Equal(t, []string{"c60.a", "c60.b"}, names(g.get("/breakpointfiles"+query("workspace_name", "ws1", "filter", `{"file_name":{"$regex":"^c60\\."},"site_id":1}`)).list(), "file_name"))
 		g.get("/breakpointfiles?workspace_name=none").fails(500, -205)
-		g.get("/breakpointfiles" + query("workspace_name", "ws1", "filter", `{"file_name":`)).fails(400, 400)
-		g.get("/breakpointfiles" + query("workspace_name", "ws1", "filter", `{"file_name":{"$bad":1}}`)).fails(500, -206)
+		g.get("/breakpointfiles"+query("workspace_name", "ws1", "filter", `{"file_name":`)).fails(400, 400)
+		g.get("/breakpointfiles"+query("workspace_name", "ws1", "filter", `{"file_name":{"$bad":1}}`)).fails(500, -206)
 	})
 	run("C61 DELETE of a missing one, in an unknown workspace", func(t *testing.T, g *gateway) {
 		g.del("/breakpointfiles/none?workspace_name=ws1").fails(404, -262)
@@ -111,7 +111,7 @@ func TestConformanceREST(t *testing.T) {
 	run("ill-typed and missing parameters are framework errors", func(t *testing.T, g *gateway) {
 		f := g.put("types", "", "")
 		for _, q := range []string{"offset=x", "length=3000000000", "read_flag=x", "major_version=x&minor_version=0"} {
-			g.get("/files/" + f.str("id") + "?workspace_name=ws1&" + q).fails(400, 400)
+			g.get("/files/"+f.str("id")+"?workspace_name=ws1&"+q).fails(400, 400)
 		}
 		for _, q := range []string{"", "&offset=0", "&is_last_content=true", "&offset=&is_last_content=true", "&offset=0&is_last_content=maybe"} {
 			g.send("PUT", zuul+"/breakpointfiles/types?workspace_name=ws1"+q, streamHeader(""), strings.NewReader("x")).fails(400, 400)

@@ -178,7 +178,9 @@ func (s *Server) headFile(w http.ResponseWriter, q *request, ws string) error {
 		}
 		ref.ID = q.rest[2]
 	case "path":
-		if err = plainSegments(q.rest[2:]...); err != nil {
+		// The real server cannot look up names with '\\', ';' or '%' by path either;
+		// nothing is lost by doing so here.
+		if err = withoutEncoded([]string{"%2f"}, q.rest[2:]...); err != nil {
 			return err
 		}
 		if ref.Path, err = q.path(q.rest[2:]); err != nil {
