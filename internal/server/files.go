@@ -178,7 +178,7 @@ func (s *Server) headFile(w http.ResponseWriter, q *request, ws string) error {
 		}
 		ref.ID = q.rest[2]
 	case "path":
-		// The real server cannot look up names with '\\', ';' or '%' by path either;
+		// The real server cannot look up names with a backslash, ';' or '%' by path;
 		// nothing is lost by doing so here.
 		if err = withoutEncoded([]string{"%2f"}, q.rest[2:]...); err != nil {
 			return err
