@@ -219,7 +219,7 @@ func TestConformanceFiles(t *testing.T) {
 		}
 		assert.Equal(t, f, n, "the others are kept")
 	})
-	run("C95 C97 C98 read flags and positions", func(t *testing.T, g *gateway) {
+	run("C98 read flags and positions", func(t *testing.T, g *gateway) {
 		f := g.put("c98", "", "hello scm\n")
 		at := func(q string) *answer { return g.get("/files/" + f.str("id") + "?workspace_name=ws1" + q) }
 		// Everything is local here: NEEDSEEK, LOCALSITE and FORCE_NO_CACHE change nothing.

@@ -245,11 +245,15 @@ func TestConformanceHeldUpload(t *testing.T) {
 		rows := g.get("/breakpointfiles" + query("workspace_name", "ws1", "filter", `{"file_name":"wait"}`)).list()
 		assert.EqualValues(t, 0, rows[0].num("upload_size"))
 		head := make(chan *answer, 1)
+		arrived := &watch{method: "HEAD", done: make(chan struct{})}
+		g.watch.Store(arrived)
 		go func() {
 			a, err := g.raw("HEAD", api+"/breakpointfiles/wait?workspace_name=ws1", nil, nil)
 			assert.NoError(t, err)
 			head <- a
 		}()
+		<-arrived.done
+		g.watch.Store(nil)
 		finish().ok()
 		a := <-head
 		a.t = t

@@ -216,6 +216,8 @@ func (f *Faults) serve(kind string, w http.ResponseWriter, r *http.Request, next
 			next(nowhere{http.Header{}}, r)
 			abort()
 		case FaultHang:
+			// net/http notices that a client has gone only behind the body.
+			_, _ = io.Copy(io.Discard, r.Body)
 			<-r.Context().Done()
 			abort()
 		case FaultExpire:

@@ -37,12 +37,14 @@ type gateway struct {
 	token  string
 }
 
-// watch tells when the server has read so much of a body that was sent to it.
+// watch tells when the server has read so much of a body that was sent to it, or
+// with a method when a request with that method has arrived.
 type watch struct {
-	want int64
-	got  atomic.Int64
-	once sync.Once
-	done chan struct{}
+	want   int64
+	method string
+	got    atomic.Int64
+	once   sync.Once
+	done   chan struct{}
 }
 
 func (w *watch) note(n int) {
@@ -118,7 +120,9 @@ func newGateway(t testing.TB, change ...func(*gatewayOptions)) *gateway {
 	handler := g.srv.Handler()
 	g.http = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if watch := g.watch.Load(); watch != nil {
-			r.Body = watchedBody{r.Body, watch}
+			if r.Body = (watchedBody{r.Body, watch}); watch.method == r.Method {
+				watch.note(0)
+			}
 		}
 		handler.ServeHTTP(w, r)
 	}))
