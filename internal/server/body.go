@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/sequoiacm/scmfs/internal/server/repo"
 )
@@ -17,8 +18,13 @@ func (q *request) data() io.Reader {
 	return q.Body
 }
 
-// maxDrain bounds how much of a refused body is read for the sake of its sender.
-const maxDrain = 256 << 20
+// How much of a refused body is read for the sake of its sender; less, and not for
+// long, if that is nobody we know.
+const (
+	maxDrain         = 256 << 20
+	maxStrangerDrain = 2 << 20
+	strangerPatience = 30 * time.Second
+)
 
 // refuseBody prepares an answer that comes before the request's body was read.
 // The returned function, called once the answer is written, sends it off and
@@ -36,9 +42,15 @@ func refuseBody(w http.ResponseWriter, q *request) (answered func()) {
 		return none
 	}
 	return func() {
-		if rc.Flush() == nil {
-			_, _ = io.CopyN(io.Discard, q.Body, maxDrain) // a body that breaks needs no more care
+		if rc.Flush() != nil {
+			return
 		}
+		limit := int64(maxDrain)
+		if q.caller.User == "" {
+			limit = maxStrangerDrain
+			_ = rc.SetReadDeadline(time.Now().Add(strangerPatience)) // net/http sets its own for the next request
+		}
+		_, _ = io.CopyN(io.Discard, q.Body, limit) // a body that breaks needs no more care
 	}
 }
 

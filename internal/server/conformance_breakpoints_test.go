@@ -40,6 +40,18 @@ func TestConformanceBreakpoints(t *testing.T) {
 			}
 		}
 	})
+	run("C4 the shortest way: POST with everything, then convert", func(t *testing.T, g *gateway) {
+		r := g.stream("POST", "/breakpointfiles/c4.one?workspace_name=ws1&is_last_content=true&checksum_type=CRC32&is_need_md5=true", "", []byte("hello")).json()
+		assert.Equal(t, true, r["completed"])
+		assert.EqualValues(t, 907060870, r.num("checksum"))
+		assert.Equal(t, "XUFAKrxLKna5cZ2REBfFkg==", r["md5"])
+		f := g.convert("c4.one", "c4.one", "", "").created()
+		assert.Equal(t, r["data_id"], f["data_id"])
+		assert.Equal(t, "hello", g.read(f.str("id"), ""))
+		g.stream("POST", "/breakpointfiles/c4.part?workspace_name=ws1&is_last_content=false", "", []byte("hel")).ok()
+		assert.EqualValues(t, 5, g.bpPut("c4.part", 3, true, []byte("lo")).json().num("upload_size"))
+		g.bpCreate("c4.part", "NONE").fails(500, -261)
+	})
 	run("C5 a converted file with only a name set", func(t *testing.T, g *gateway) {
 		g.bpUpload("c5", "NONE", []byte("hello"))
 		f := g.convert("c5", "c5", "", "").created()

@@ -68,7 +68,7 @@ func writeJSON(w http.ResponseWriter, v any) { writeBody(w, http.StatusOK, wire.
 
 // writeText answers BSON text (printer 1).
 func writeText(w http.ResponseWriter, v any) {
-	writeBody(w, http.StatusOK, wire.AppendBSONText(nil, v))
+	writeBody(w, http.StatusOK, wire.AppendBSONText(make([]byte, 0, 1<<10), v)) // a file's record, usually
 }
 
 // writeEmpty answers 200 without a body.
@@ -81,7 +81,7 @@ func writeEmpty(w http.ResponseWriter) {
 func setHeader(w http.ResponseWriter, name string, d wire.Doc) {
 	// Set directly: the protocol's names are lower case or odd, and Go's
 	// canonical form is equal for every HTTP reader but ugly to compare.
-	w.Header()[http.CanonicalHeaderKey(name)] = []string{wire.Escape(string(wire.AppendBSONText(nil, d)))}
+	w.Header()[http.CanonicalHeaderKey(name)] = []string{wire.Escape(string(wire.AppendBSONText(make([]byte, 0, 1<<10), d)))}
 }
 
 var breakpointEscaper = strings.NewReplacer("<", `\u003c`, ">", `\u003e`, "&", `\u0026`, "=", `\u003d`, "'", `\u0027`)
