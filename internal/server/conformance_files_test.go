@@ -167,6 +167,18 @@ func TestConformanceFiles(t *testing.T) {
 		g.bpUpload("c83", "NONE", []byte("hello"))
 		g.convert("c83", "x", dir, "").fails(500, -261)
 		g.convert("c83", "z", dir, "").ok()
+		// An explicit id is replaced like a name; the refusal names the file in the way.
+		const id = "6553f100510003001a2b3c77"
+		chosen := func(ws, name, config string) *answer {
+			return g.stream("POST", "/files/"+query("workspace_name", ws, "upload_config", config), `{"name":"`+name+`","id":"`+id+`"}`, nil)
+		}
+		for _, ws := range []string{"ws1", "flat"} {
+			chosen(ws, "c81.id", "").ok()
+			a := chosen(ws, "c81.other", "")
+			a.fails(500, -261)
+			assert.Equal(t, id, parseRecord(t, a.header.Get("X-SCM-EXTRA-ERROR-INFO")).str("id"))
+			assert.Equal(t, "c81.other", chosen(ws, "c81.other", overwrite).created()["name"])
+		}
 		// A ws without directories allows equal names; overwrite then replaces nothing.
 		for range 2 {
 			g.create("flat", "x", "", overwrite, "1").ok()
@@ -193,11 +205,23 @@ func TestConformanceFiles(t *testing.T) {
 		u.get("/files?workspace_name=ws1&scope=1").fails(403, -109)
 		u.head("/files?workspace_name=ws1").fails(403, -109)
 		u.get("/directories/id/"+dir+"/listfiles?workspace_name=ws1").fails(403, -109)
+		u.form("POST", "/files/"+f.str("id")+"?action=calc_md5", nil, "workspace_name", "ws1").ok()
+		// Where there are no directories the workspace's count, and a breakpoint
+		// file needs UPDATE, too.
+		flat := g.as("c84f", [3]string{"workspace", "flat", "CREATE"})
+		flat.create("flat", "f", "", "", "").ok()
+		flat.create("flat", "f", "", overwrite, "").fails(403, -109)
+		h := streamHeader(`{"name":"f"}`)
+		flat.form("POST", "/files", h, "workspace_name", "flat", "breakpoint_file", "none").fails(403, -109)
+		g.as("c84f", [3]string{"workspace", "flat", "UPDATE"}).form("POST", "/files", h, "workspace_name", "flat", "breakpoint_file", "none").fails(400, -101)
+		g.as("c84f", [3]string{"workspace", "flat", "DELETE"}).create("flat", "f", "", overwrite, "").ok()
 		r := g.as("c84r", [3]string{"directory", "ws1:/c84", "READ"})
 		r.stat(f.str("id"), "").ok()
 		r.get("/directories/id/" + dir + "/listfiles?workspace_name=ws1").ok()
 		r.change(f.str("id"), `{"title":"x"}`).fails(403, -109)
 		r.update(f.str("id"), "", "x").fails(403, -109)
+		r.form("POST", "/files/"+f.str("id")+"?action=calc_md5", nil, "workspace_name", "ws1").fails(403, -109)
+		r.del("/files"+query("action", "delete_file_by_path", "workspace_name", "ws1", "file_path", "/c84/x", "is_physical", "true")).fails(403, -109)
 		r.remove(f.str("id")).fails(403, -109)
 	})
 	run("C86 C87 attributes", func(t *testing.T, g *gateway) {

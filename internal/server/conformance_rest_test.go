@@ -1,14 +1,10 @@
 package server
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -161,37 +157,4 @@ func TestConformanceREST(t *testing.T) {
 		f := g.stream("POST", "/files/?workspace_name=ws1", `{"name":"long","title":"`+strings.Repeat("x", 30_000)+`"}`, nil).created()
 		assert.Len(t, f.str("title"), 30_000)
 	})
-}
-
-// A blocking client (the reference driver) reads no answer before it has sent
-// its whole body. It must get the error then, not a connection that was reset.
-func TestRefusedBodyGetsItsAnswer(t *testing.T) {
-	g := newGateway(t)
-	c, err := net.Dial("tcp", g.http.Listener.Addr().String())
-	require.NoError(t, err)
-	defer c.Close()
-	require.NoError(t, c.SetDeadline(time.Now().Add(time.Minute)))
-	// Twice on one connection: it stays usable.
-	in := bufio.NewReader(c)
-	for range 2 {
-		const piece, pieces = 64 << 10, 512
-		w := bufio.NewWriter(c)
-		_, _ = fmt.Fprintf(w, "PUT /zuul/rootsite/api/v1/breakpointfiles/none?workspace_name=ws1&offset=0&is_last_content=false HTTP/1.1\r\n"+
-			"Host: x\r\nx-auth-token: %s\r\nContent-Type: binary/octet-stream\r\nTransfer-Encoding: chunked\r\n\r\n", g.token)
-		for range pieces {
-			_, _ = fmt.Fprintf(w, "%x\r\n", piece)
-			_, _ = w.Write(make([]byte, piece))
-			_, err = w.WriteString("\r\n")
-			require.NoError(t, err, "the server closed the connection while the client was sending")
-		}
-		_, _ = w.WriteString("0\r\n\r\n")
-		require.NoError(t, w.Flush())
-		resp, err := http.ReadResponse(in, nil)
-		require.NoError(t, err)
-		var e map[string]any
-		require.NoError(t, json.NewDecoder(resp.Body).Decode(&e))
-		require.NoError(t, resp.Body.Close())
-		assert.Equal(t, 404, resp.StatusCode)
-		assert.EqualValues(t, -262, e["status"])
-	}
 }
