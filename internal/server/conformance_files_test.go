@@ -1,6 +1,8 @@
 package server
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -271,6 +273,51 @@ func TestConformanceFiles(t *testing.T) {
 		h := streamHeader("")
 		h.Set("Range", "bytes=0-1")
 		assert.Equal(t, "hello scm\n", string(g.send("GET", api+"/files/"+f.str("id")+"?workspace_name=ws1", h, nil).ok().body))
+	})
+	run("C96 content that is lost or damaged", func(t *testing.T, g *gateway) {
+		stored := func(dataID string) string {
+			found, err := filepath.Glob(filepath.Join(g.dir, "data", "*", dataID))
+			require.NoError(t, err)
+			require.Len(t, found, 1)
+			return found[0]
+		}
+		f := g.put("c96", "", string(pattern(100_000)))
+		require.NoError(t, os.Truncate(stored(f.str("data_id")), 99_999))
+		g.get("/files/"+f.str("id")+"?workspace_name=ws1").fails(500, -409)
+		require.NoError(t, os.Remove(stored(f.str("data_id"))))
+		g.get("/files/"+f.str("id")+"?workspace_name=ws1").fails(500, -401)
+		g.stat(f.str("id"), "").ok()
+		g.remove(f.str("id")).ok()
+		g.bpCreate("c96", "CRC32").ok()
+		g.bpPut("c96", 0, false, []byte("hello")).ok()
+		require.NoError(t, os.Truncate(stored(g.bp("c96").str("data_id")), 4))
+		g.bpHead("c96").fails(500, -409)
+		g.bpPut("c96", 5, true, []byte("x")).fails(500, -409)
+		g.bpDelete("c96").ok()
+	})
+	run("classes are taken as they are named", func(t *testing.T, g *gateway) {
+		// There is no register of classes here, so every class exists: UNKNOWN to
+		// the text which of -503 and -268 an unknown one gives.
+		g.stream("POST", "/files/?workspace_name=ws1", `{"name":"x","class_properties":{"k":1}}`, nil).fails(500, -268)
+		f := g.stream("POST", "/files/?workspace_name=ws1", `{"name":"class","class_id":"c","class_properties":{"k":"v"}}`, nil).created()
+		assert.Equal(t, "c", f["class_id"])
+		assert.Equal(t, map[string]any{"k": "v"}, f["class_properties"])
+		n := g.change(f.str("id"), `{"class_properties.k":"w"}`).inHeader("file_info")
+		assert.Equal(t, map[string]any{"k": "w"}, n["class_properties"])
+		n = g.change(f.str("id"), `{"class_id":"d","class_properties":{}}`).inHeader("file_info")
+		assert.Equal(t, "d", n["class_id"])
+	})
+	run("what no endpoint is", func(t *testing.T, g *gateway) {
+		id := g.put("nowhere", "", "").str("id")
+		g.send("PATCH", api+"/files?workspace_name=ws1", nil, nil).fails(405, 405)
+		g.send("PATCH", api+"/files/"+id+"?workspace_name=ws1", nil, nil).fails(405, 405)
+		g.form("POST", "/breakpointfiles", nil, "workspace_name", "ws1").fails(405, 405)
+		g.send("PATCH", api+"/breakpointfiles/x?workspace_name=ws1", nil, nil).fails(405, 405)
+		g.get("/files/"+id+"/other?workspace_name=ws1").fails(404, 404)
+		g.form("POST", "/files/"+id, nil, "workspace_name", "ws1").fails(400, -101)
+		g.del("/files?workspace_name=ws1&action=other").fails(400, -101)
+		g.get("/files/"+id+"?workspace_name=ws1&action=get_content_location&major_version=9&minor_version=0").fails(404, -262)
+		g.send("PUT", api+"/files/"+id+"?workspace_name=ws1&update_content_option=x", nil, nil).fails(400, 400)
 	})
 	run("C99 custom_tag limits", func(t *testing.T, g *gateway) {
 		id := g.put("c99", "", "").str("id")

@@ -24,7 +24,6 @@ var outOfScope = map[int]string{
 	47:  "several sites; on one site it is C51",
 	89:  "the driver refuses a second commit of an output stream; no request is sent",
 	95:  "several sites: nothing is stored elsewhere only; LOCALSITE is accepted, see C98",
-	96:  "several sites and lost storage; content whose file is gone is -401 in the tests of package repo",
 	97:  "several sites: no data is remote; NEEDSEEK with FORCE_NO_CACHE is accepted, see C98",
 	104: "the driver refuses an update of an unsaved handle; no request is sent",
 }

@@ -29,6 +29,7 @@ import (
 type gateway struct {
 	t      testing.TB
 	repo   *repo.Repo
+	dir    string // of the store
 	srv    *Server
 	http   *httptest.Server
 	faults *Faults
@@ -109,7 +110,8 @@ func newGateway(t testing.TB, change ...func(*gatewayOptions)) *gateway {
 	}
 	o.repo.Site, o.server.Faults = "rootSite", g.faults
 	var err error
-	g.repo, err = repo.Open(t.TempDir(), o.repo)
+	g.dir = t.TempDir()
+	g.repo, err = repo.Open(g.dir, o.repo)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, g.repo.Close()) })
 	require.NoError(t, g.repo.Provision("admin", "ws1", true))
