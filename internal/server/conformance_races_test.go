@@ -138,6 +138,15 @@ func TestConformanceRaces(t *testing.T) {
 		require.Len(t, rows, 1)
 		g.remove(rows[0].str("id")).ok()
 	})
+	run("a rename against a create of that name", func(t *testing.T, g *gateway) {
+		id := g.put("rename.from", "", "x").str("id")
+		got := atOnce(t, func() *answer { return g.change(id, `{"name":"rename.to"}`) }, func() *answer { return g.create("ws1", "rename.to", "", "", "y") })
+		assert.Equal(t, map[int]int{0: 1, -261: 1}, tally(t, got))
+		g.remove(id).ok()
+		if got[1].status == 200 {
+			g.remove(got[1].created().str("id")).ok()
+		}
+	})
 	run("C86 different attributes at once", func(t *testing.T, g *gateway) {
 		id := g.put("c86.race", "", "x").str("id")
 		atOnce(t, func() *answer { return g.change(id, `{"title":"t"}`).ok() }, func() *answer { return g.change(id, `{"author":"a"}`).ok() })
