@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -192,11 +193,17 @@ func TestBrokenIncrements(t *testing.T) {
 	})
 	t.Run("a broken POST leaves the record without data", func(t *testing.T) {
 		g := g.with(t)
-		for name, n := range map[string]int{"post.small": 100, "post.large": 100_000} {
+		kept, err := filepath.Glob(filepath.Join(g.dir, "data", "*", "*"))
+		require.NoError(t, err)
+		contents := len(kept)
+		for name, n := range map[string]int{"post.small": 100, "post.large": 900_000} {
 			g.broken("POST", zuul+"/breakpointfiles/"+name+"?workspace_name=ws1&is_last_content=true&checksum_type=CRC32", streamHeader(""), pattern(n))
 			r := g.bp(name)
 			assert.EqualValues(t, 0, r.num("upload_size"))
 			assert.Nil(t, r["data_id"])
+			left, err := filepath.Glob(filepath.Join(g.dir, "data", "*", "*"))
+			require.NoError(t, err)
+			assert.Len(t, left, contents, "nothing refers to what was written")
 			for d, err := range g.repo.Breakpoints(repo.Caller{User: "admin"}, "ws1", wire.Doc{{Key: "file_name", Value: name}}) {
 				require.NoError(t, err)
 				assert.NotContains(t, string(breakpointBody(d)), "data_id", "the body form leaves null out")

@@ -203,7 +203,9 @@ func TestConformanceFiles(t *testing.T) {
 		// READ, UPDATE, DELETE are each asked for.
 		u.stat(f.str("id"), "").fails(403, -109)
 		u.get("/files/"+f.str("id")+"?workspace_name=ws1").fails(403, -109)
-		u.head("/files/path/c84/x?workspace_name=ws1").fails(403, -109)
+		for _, path := range []string{"c84/x", "c84/none", "none/x"} { // whether it exists or not
+			u.head("/files/path/"+path+"?workspace_name=ws1").fails(403, -109)
+		}
 		u.get("/files?workspace_name=ws1&scope=1").fails(403, -109)
 		u.head("/files?workspace_name=ws1").fails(403, -109)
 		u.get("/directories/id/"+dir+"/listfiles?workspace_name=ws1").fails(403, -109)

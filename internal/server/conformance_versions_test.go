@@ -151,6 +151,7 @@ func TestConformanceVersions(t *testing.T) {
 		assert.Equal(t, to, n["directory_id"])
 		n = g.change(id, `{"parent_directory_path":"/from/"}`).inHeader("file_info")
 		assert.Equal(t, from, n["directory_id"])
+		g.change(id, `{"directory_id":"`+from+`"}`).fails(500, -261) // where it is: of two movers the loser's answer
 		g.put("新 name", to, "")
 		g.change(id, `{"directory_id":"`+to+`"}`).fails(500, -261)
 		g.change(id, `{"name":"taken by a directory"}`).ok() // renaming does not look at directories
