@@ -108,7 +108,7 @@ func newGateway(t testing.TB, change ...func(*gatewayOptions)) *gateway {
 	if o.repo.Now == nil {
 		o.repo.Now, o.server.Now = now, now
 	}
-	o.repo.Site, o.server.Faults = "rootSite", g.faults
+	o.repo.Site, o.repo.HashCost, o.server.Faults = "rootSite", 4, g.faults
 	var err error
 	g.dir = t.TempDir()
 	g.repo, err = repo.Open(g.dir, o.repo)
