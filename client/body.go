@@ -2,11 +2,19 @@ package client
 
 import (
 	"bytes"
+	"errors"
 	"io"
+	"sync/atomic"
 )
 
-// Body is content to send. Open is called once per attempt; a reader that is an
-// io.Closer is closed. The zero Body is empty content.
+// Body is content to send. Open is called once per attempt, when the first byte
+// is needed; a reader that is an io.Closer is closed. An Open that gives the
+// same bytes each time lets a call be sent again after an expired session and
+// lets a lost answer be settled by comparison. The zero Body is empty content.
+//
+// A server must never see a body that ends early by mistake, it would take it
+// for the whole: fewer than Size bytes, or an error of the reader, break the
+// connection instead.
 type Body struct {
 	Size int64 // >= 0: sent as Content-Length; -1: unknown, sent chunked
 	Open func() (io.Reader, error)
@@ -24,3 +32,18 @@ func BytesBody(b []byte) Body {
 func SectionBody(r io.ReaderAt, off, n int64) Body {
 	return Body{Size: n, Open: func() (io.Reader, error) { return io.NewSectionReader(r, off, n), nil }}
 }
+
+// ReaderBody sends all of r, whose length need not be known. It can be sent once:
+// if the session turns out to have expired the call fails with [Unavailable].
+func ReaderBody(r io.Reader) Body {
+	spent := &atomic.Bool{}
+	return Body{Size: -1, Open: func() (io.Reader, error) {
+		if spent.Swap(true) {
+			return nil, errSpent
+		}
+		return struct{ io.Reader }{r}, nil // closing r is the caller's
+	}}
+}
+
+// errSpent reports a one-time source that would have to be read again.
+var errSpent = errors.New("the content cannot be read a second time")

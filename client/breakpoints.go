@@ -2,117 +2,156 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"maps"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/sequoiacm/scmfs/internal/wire"
 )
 
 // CheckBreakpointName applies the driver's rules (part 2 section 5.2) and ours:
-// no control characters, and neither "." nor "..".
+// valid UTF-8 without control characters, and neither "." nor "..".
 func CheckBreakpointName(name string) error {
-	if name == "" || name == "." || name == ".." || strings.ContainsAny(name, `/\%;`) {
-		return fmt.Errorf(`a breakpoint file's name must not be empty, "." or "..", or contain any of / \ %% ;`)
-	}
-	for i := range len(name) {
-		if name[i] < 0x20 {
-			return fmt.Errorf("a breakpoint file's name must not contain control characters")
-		}
+	switch {
+	case name == "" || name == "." || name == ".." || strings.ContainsAny(name, `/\%;`):
+		return errors.New(`a breakpoint file's name must not be empty, "." or "..", or contain any of / \ % ;`)
+	case hasControl(name) || !utf8.ValidString(name):
+		return errors.New("a breakpoint file's name must be UTF-8 without control characters")
 	}
 	return nil
 }
 
-// BreakpointFile asks for one; it waits for a running increment and then tells
-// the truth.
-func (s *Store) BreakpointFile(ctx context.Context, name string) (BreakpointFile, error) {
-	k := &call{op: "get breakpoint file", name: name, method: http.MethodHead, path: breakpointPath(name), kind: "HEAD /breakpointfiles/{name}", query: s.ws()}
+func breakpointCall(op, method, name string) (*call, error) {
 	if err := CheckBreakpointName(name); err != nil {
-		return BreakpointFile{}, &Error{Op: k.op, Name: name, Kind: Invalid, Err: err}
+		return nil, &Error{Op: op, Name: name, Kind: Invalid, Code: wire.CodeInvalidArgument, Err: err}
 	}
-	h, err := s.c.do(ctx, k)
+	return &call{op: op, name: name, method: method, path: "/breakpointfiles/" + wire.Escape(name), kind: method + " /breakpointfiles/{name}"}, nil
+}
+
+// answersBreakpoint makes k's answer a breakpoint record.
+func (s *Store) answersBreakpoint(k *call) func() BreakpointFile {
+	var rec wire.BreakpointRecord
+	var b BreakpointFile
+	k.out = &rec
+	k.accept = func() (err error) {
+		if b, err = s.breakpointOf(&rec); err == nil && b.Name != k.name {
+			err = fmt.Errorf("asked for %q, the answer is about %q", k.name, b.Name)
+		}
+		return err
+	}
+	return func() BreakpointFile { return b }
+}
+
+// BreakpointFile asks for one; [NotExist] when there is none. It waits for a
+// running increment or conversion and then tells the truth. READ on the
+// workspace.
+func (s *Store) BreakpointFile(ctx context.Context, name string) (BreakpointFile, error) {
+	k, err := breakpointCall("get breakpoint file", http.MethodHead, name)
 	if err != nil {
 		return BreakpointFile{}, err
 	}
-	var rec wire.BreakpointRecord
-	if err := decodeHeader(h.Get(wire.HeaderBreakpoint), &rec); err != nil {
-		return BreakpointFile{}, &Error{Op: k.op, Name: name, Kind: Protocol, Err: err}
+	k.query, k.inHeader = s.ws(), wire.HeaderBreakpoint
+	b := s.answersBreakpoint(k)
+	if _, err := s.c.do(ctx, k); err != nil {
+		return BreakpointFile{}, err
 	}
-	return s.breakpoint(k, &rec)
+	return b(), nil
 }
 
-func (s *Store) breakpoint(k *call, rec *wire.BreakpointRecord) (BreakpointFile, error) {
-	b, err := breakpointOf(rec)
-	if err == nil && b.Name != "" && b.Name != k.name {
-		err = fmt.Errorf("asked for %q, the answer is about %q", k.name, b.Name)
-	}
-	if err != nil {
-		return BreakpointFile{}, &Error{Op: k.op, Name: k.name, Kind: Protocol, Err: err}
-	}
-	return b, nil
-}
-
-// CreateBreakpointFile makes an empty one; [Exist] when the name is taken. After
-// a lost answer ask for it by name.
+// CreateBreakpointFile makes an empty one; [Exist] when the name is taken, on
+// whatever site. Choose a name that no other writer chooses. After a lost answer
+// an untouched one of this user counts as made. CREATE on the workspace.
 func (s *Store) CreateBreakpointFile(ctx context.Context, name string, o BreakpointOptions) (BreakpointFile, error) {
 	if o.ChecksumType == "" {
 		o.ChecksumType = wire.ChecksumNone
 	}
+	k, err := breakpointCall("create breakpoint file", http.MethodPost, name)
+	if err != nil {
+		return BreakpointFile{}, err
+	}
 	created := int64(0)
 	if !o.CreateTime.IsZero() {
 		created = o.CreateTime.UnixMilli()
+		if sec := o.CreateTime.Unix(); sec < wire.MinSeconds || sec > wire.MaxSeconds {
+			return BreakpointFile{}, &Error{Op: k.op, Name: name, Kind: Invalid, Err: fmt.Errorf("create time %s is out of range", o.CreateTime)}
+		}
 	}
-	var rec wire.BreakpointRecord
-	k := &call{op: "create breakpoint file", name: name, method: http.MethodPost, path: breakpointPath(name), kind: "POST /breakpointfiles/{name}", once: true, out: &rec,
-		form: s.ws().Add(wire.ParamCreateTime, strconv.FormatInt(created, 10)).Add(wire.ParamChecksumType, string(o.ChecksumType)).
-			Add(wire.ParamIsLastContent, "false").Add(wire.ParamNeedMD5, strconv.FormatBool(o.NeedMD5)).
-			Add(wire.ParamHasSetTime, strconv.FormatBool(!o.CreateTime.IsZero()))}
-	if err := CheckBreakpointName(name); err != nil {
-		return BreakpointFile{}, &Error{Op: k.op, Name: name, Kind: Invalid, Err: err}
-	}
-	if _, err := s.c.do(ctx, k); err != nil {
-		return BreakpointFile{}, err
-	}
-	return s.breakpoint(k, &rec)
+	k.form = s.ws().Add(wire.ParamCreateTime, strconv.FormatInt(created, 10)).Add(wire.ParamChecksumType, string(o.ChecksumType)).
+		Add(wire.ParamIsLastContent, "false").Add(wire.ParamNeedMD5, strconv.FormatBool(o.NeedMD5)).
+		Add(wire.ParamHasSetTime, strconv.FormatBool(!o.CreateTime.IsZero()))
+	return settle(ctx, s.c, k, s.answersBreakpoint(k), func(ctx context.Context) (BreakpointFile, verdict, error) {
+		b, err := s.BreakpointFile(ctx, name)
+		switch {
+		case KindOf(err) == NotExist:
+			return b, undone, nil
+		case err != nil:
+			return b, unknown, err
+		case b.CreateUser == s.c.o.User && b.Size == 0 && !b.Completed && b.ChecksumType == o.ChecksumType && b.NeedMD5 == o.NeedMD5:
+			return b, done, nil
+		}
+		return b, refused, &Error{Op: k.op, Name: name, Kind: Exist, Code: wire.CodeFileExist}
+	})
 }
 
 // AppendBreakpointFile sends an increment at offset, which must be the uploaded
-// size; last completes the file. The returned record is what the server holds
-// now. After any error ask for the record: its size may be anything up to the
-// end of the increment, 0 included (part 2 section 5.6).
+// size; last completes the file. [Invalid] when the offset is another, the file
+// is completed or belongs to another site: ask for the record to see which. The
+// returned record is what the server holds now; compare its checksum, the server
+// itself verifies nothing.
+//
+// After a lost answer the record is asked for and the increment, if the server
+// has nothing of it and body can be read again, is sent again. After any other
+// error the size may be anything up to the end of the increment, 0 included (part
+// 2 section 5.6). CREATE on the workspace.
 func (s *Store) AppendBreakpointFile(ctx context.Context, name string, offset int64, body Body, last bool) (BreakpointFile, error) {
-	var rec wire.BreakpointRecord
-	k := &call{op: "append to breakpoint file", name: name, method: http.MethodPut, path: breakpointPath(name), kind: "PUT /breakpointfiles/{name}", stream: true, once: true,
-		body: &body, out: &rec, query: s.ws().Add(wire.ParamOffset, offsetParam(offset)).Add(wire.ParamIsLastContent, strconv.FormatBool(last))}
-	if _, err := s.c.do(ctx, k); err != nil {
+	k, err := breakpointCall("append to breakpoint file", http.MethodPut, name)
+	if err != nil {
 		return BreakpointFile{}, err
 	}
-	return s.breakpoint(k, &rec)
-}
-
-// DeleteBreakpointFile removes one in any state. After a lost answer one that is
-// gone counts as deleted.
-func (s *Store) DeleteBreakpointFile(ctx context.Context, name string) error {
-	k := &call{op: "delete breakpoint file", name: name, method: http.MethodDelete, path: breakpointPath(name), kind: "DELETE /breakpointfiles/{name}", once: true, query: s.ws()}
-	if err := CheckBreakpointName(name); err != nil {
-		return &Error{Op: k.op, Name: name, Kind: Invalid, Err: err}
+	if offset < 0 {
+		return BreakpointFile{}, &Error{Op: k.op, Name: name, Kind: Invalid, Err: fmt.Errorf("offset %d", offset)}
 	}
-	_, err := s.c.do(ctx, k)
-	if KindOf(err) == Uncertain {
-		if _, err = s.c.do(ctx, k); KindOf(err) == NotExist {
-			return nil
+	k.stream, k.body = true, &body
+	k.query = s.ws().Add(wire.ParamOffset, offsetParam(offset)).Add(wire.ParamIsLastContent, strconv.FormatBool(last))
+	return settle(ctx, s.c, k, s.answersBreakpoint(k), func(ctx context.Context) (BreakpointFile, verdict, error) {
+		b, err := s.BreakpointFile(ctx, name)
+		switch {
+		case err != nil:
+			return b, unknown, err
+		case body.Size >= 0 && b.Size == offset+body.Size && b.Completed == last:
+			return b, done, nil
+		case b.Size == offset && !b.Completed:
+			return b, undone, nil
 		}
+		return b, refused, &Error{Op: k.op, Name: name, Kind: Unavailable, Err: fmt.Errorf("the increment at %d was not taken whole, the server has %d bytes", offset, b.Size)}
+	})
+}
+
+// DeleteBreakpointFile removes one in any state; [NotExist] when there is none.
+// After a lost answer one that is gone counts as removed; one that is there is
+// [Uncertain], it may be a new one of the same name. DELETE on the workspace.
+func (s *Store) DeleteBreakpointFile(ctx context.Context, name string) error {
+	k, err := breakpointCall("delete breakpoint file", http.MethodDelete, name)
+	if err != nil {
+		return err
 	}
-	return err
+	k.query = s.ws()
+	return settleError(ctx, s.c, k, func(ctx context.Context) (verdict, error) {
+		_, err := s.BreakpointFile(ctx, name)
+		return gone(err, NotExist, unknown)
+	})
 }
 
-// CalcBreakpointMD5 makes the server compute the md5 (base64) of a completed one.
+// CalcBreakpointMD5 makes the server compute the md5 (base64) of a completed
+// one; [Invalid] when it is not completed. UPDATE on the workspace.
 func (s *Store) CalcBreakpointMD5(ctx context.Context, name string) (string, error) {
-	return s.md5(ctx, &call{op: "compute md5", name: name, method: http.MethodPost, path: breakpointPath(name), kind: "POST /breakpointfiles/{name}",
-		query: wire.Params{{Name: wire.ParamAction, Value: wire.ActionCalcMD5}}, form: s.ws()})
+	k, err := breakpointCall("compute md5", http.MethodPost, name)
+	if err != nil {
+		return "", err
+	}
+	k.query, k.form = wire.Params{{Name: wire.ParamAction, Value: wire.ActionCalcMD5}}, s.ws()
+	return s.md5(ctx, k)
 }
-
-func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -2,7 +2,6 @@ package client
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +15,7 @@ import (
 	"github.com/sequoiacm/scmfs/internal/wire"
 )
 
-// call is one request to make.
+// call is one request to make and what to do with its answer.
 type call struct {
 	op, name string // for errors
 	kind     string // endpoint kind for Observe, "" = derived from path
@@ -28,10 +27,14 @@ type call struct {
 	form     wire.Params
 	header   http.Header
 	body     *Body
-	once     bool                  // not idempotent: never sent twice on doubt
-	out      any                   // JSON body goes here
-	each     func(io.Reader) error // takes the body instead of out
-	keepBody bool                  // the body is handed to the caller by do
+	once     bool // not idempotent: never sent twice on doubt
+
+	inHeader string                             // the answer's JSON is in this header, not in the body
+	out      any                                // the JSON goes here
+	accept   func() error                       // then judges out
+	each     func(http.Header, io.Reader) error // takes the body instead of out
+	handOver bool                               // the body goes to the caller, in opened
+	opened   *streamBody
 }
 
 // Limits on what a server may make us hold in memory.
@@ -42,33 +45,61 @@ const (
 	maxHeader = 7 << 10
 )
 
-// do runs a call with login, re-login and, for idempotent calls, retries.
+// do runs a call with login and re-login. Idempotent calls are retried; others
+// only while nothing of them has left this machine.
 func (c *Client) do(ctx context.Context, k *call) (http.Header, error) {
 	if err := k.tooLong(); err != nil {
 		return nil, err
 	}
-	if k.once || c.o.RetryTimeout < 0 {
-		return c.authed(ctx, k)
+	again := retryable
+	if k.once {
+		again = notSent
+	}
+	return c.retry(ctx, k, again, func() (http.Header, error) { return c.authed(ctx, k) })
+}
+
+// retry repeats try with jittered backoff while again agrees with its error.
+func (c *Client) retry(ctx context.Context, k *call, again func(error) bool, try func() (http.Header, error)) (http.Header, error) {
+	if c.o.RetryTimeout < 0 {
+		return try()
 	}
 	bo := backoff.NewExponentialBackOff()
 	bo.InitialInterval, bo.MaxInterval = 100*time.Millisecond, 3*time.Second
-	return backoff.Retry(ctx, func() (http.Header, error) {
-		h, err := c.authed(ctx, k)
-		if err != nil && !retryable(err) {
+	var last error
+	h, err := backoff.Retry(ctx, func() (http.Header, error) {
+		h, err := try()
+		if last = err; err != nil && !again(err) {
 			return nil, backoff.Permanent(err)
 		}
 		return h, err
 	}, backoff.WithBackOff(bo), backoff.WithMaxElapsedTime(c.o.RetryTimeout))
+	if _, ours := errors.AsType[*Error](err); err != nil && !ours {
+		// The context ended while we waited for the next attempt.
+		return nil, &Error{Op: k.op, Name: k.name, Kind: KindOf(ctx.Err()), Err: errors.Join(err, last)}
+	}
+	return h, err
 }
 
+// retryable reports errors of an idempotent call that may go away by themselves.
 func retryable(err error) bool {
 	switch KindOf(err) {
 	case Unavailable, Timeout, Uncertain:
-		// Our own refusal to log in, a full store and the like are not transient.
-		return CodeOf(err) == 0 || CodeOf(err) >= 500 || CodeOf(err) == wire.CodeSystemError ||
-			CodeOf(err) == wire.CodeWorkspaceCacheExpire || CodeOf(err) == wire.CodeNetworkIO
+		// A store's own error with a code is only retried where the protocol says
+		// that it is passing (part 1 sections 3.4 and 5.7).
+		switch code := CodeOf(err); code {
+		case 0, wire.CodeSystemError, wire.CodeNetworkIO, wire.CodeWorkspaceCacheExpire:
+			return true
+		default:
+			return code > 0
+		}
 	}
 	return false
+}
+
+// notSent reports an error from before the first byte of the request was sent.
+func notSent(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.unsent && e.Kind == Unavailable
 }
 
 func (k *call) tooLong() error {
@@ -83,44 +114,15 @@ func (k *call) tooLong() error {
 	return nil
 }
 
-// authed sends a call with a token and logs in again once when it has expired
-// and the body can be sent again.
-func (c *Client) authed(ctx context.Context, k *call) (http.Header, error) {
-	stale := -1
-	for attempt := 0; ; attempt++ {
-		token, gen, err := c.session(ctx, stale)
-		if err != nil {
-			return nil, err
-		}
-		c.mu.Lock()
-		s := c.mu.seed
-		c.mu.Unlock()
-		h, err := c.once(ctx, k, token, s)
-		if err == nil || attempt > 0 || !sessionLost(err) {
-			return h, err
-		}
-		stale = gen
-	}
-}
-
-// sessionLost tells an expired token from a missing privilege (part 1 section 2.5).
-func sessionLost(err error) bool {
-	e, ok := errors.AsType[*Error](err)
-	if !ok || e.Code < 0 {
-		return false
-	}
-	return e.HTTP == http.StatusUnauthorized || e.HTTP == http.StatusForbidden ||
-		e.HTTP == http.StatusNotFound && e.Err != nil && strings.Contains(e.Err.Error(), "Session is not found")
-}
-
 // once sends a call exactly once.
-func (c *Client) once(ctx context.Context, k *call, token string, s *seed) (h http.Header, err error) {
+func (c *Client) once(ctx context.Context, k *call, s session) (h http.Header, err error) {
 	start := time.Now()
 	status := 0
 	var sent, received atomic.Int64
 	if c.o.Observe != nil {
 		defer func() { c.o.Observe(k.endpoint(), status, time.Since(start), sent.Load(), received.Load()) }()
 	}
+	outer := ctx
 	ctx, cancel := context.WithCancelCause(ctx)
 	watch := newWatchdog(c.o.StallTimeout, func() { cancel(errStalled) })
 	handedOver := false
@@ -130,31 +132,36 @@ func (c *Client) once(ctx context.Context, k *call, token string, s *seed) (h ht
 			cancel(nil)
 		}
 	}()
-	req, wrote, err := c.request(ctx, k, token, s, watch, &sent)
+	src := k.source(watch, &sent)
+	req, wrote, err := k.request(ctx, s, src)
 	if err != nil {
 		return nil, &Error{Op: k.op, Name: k.name, Kind: Invalid, Err: err}
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, &Error{Op: k.op, Name: k.name, Kind: transportKind(ctx, err, wrote.Load() && k.once), Err: scrub(err, token)}
+		e := &Error{Op: k.op, Name: k.name, unsent: !wrote.Load(), Err: scrub(err, s.token)}
+		if serr := src.failure(); serr != nil && outer.Err() == nil {
+			// The body never came to its end, so nothing was kept (part 2 section 1.6).
+			e.Kind, e.Err = sourceKind(serr), fmt.Errorf("source: %w", serr)
+		} else {
+			e.Kind = transportKind(ctx, err, wrote.Load() && k.once)
+		}
+		return nil, e
 	}
 	status = res.StatusCode
 	body := &watchedBody{ReadCloser: res.Body, w: watch, n: &received}
-	if k.keepBody && status == http.StatusOK {
+	if k.handOver && status == http.StatusOK {
 		handedOver = true
-		k.out = &streamBody{ReadCloser: body, stop: func() { watch.stop(); cancel(nil) }, ctx: ctx}
+		watch.rest()
+		k.opened = &streamBody{watchedBody: body, stop: func() { watch.stop(); cancel(nil) }, ctx: ctx}
 		return res.Header, nil
 	}
 	defer body.Close()
 	if status != http.StatusOK {
-		return nil, c.failure(k, res, body, token)
+		return nil, k.refusal(res, body, s.token)
 	}
-	if err := k.read(body); err != nil {
-		kind := Protocol
-		if ctx.Err() != nil || errors.Is(err, io.ErrUnexpectedEOF) || isConnError(err) {
-			kind = transportKind(ctx, err, k.once)
-		}
-		return nil, &Error{Op: k.op, Name: k.name, Kind: kind, HTTP: status, Err: scrub(err, token)}
+	if err := k.take(res.Header, body, s.token); err != nil {
+		return nil, k.unreadable(ctx, err, s.token)
 	}
 	return res.Header, nil
 }
@@ -166,48 +173,41 @@ func (k *call) endpoint() string {
 	return k.method + " " + k.abs + k.path
 }
 
-func (c *Client) request(ctx context.Context, k *call, token string, s *seed, watch *watchdog, sent *atomic.Int64) (*http.Request, *atomic.Bool, error) {
+// request builds the HTTP request. wrote becomes true once it has a connection:
+// from then on the server may have seen it.
+func (k *call) request(ctx context.Context, s session, src *source) (*http.Request, *atomic.Bool, error) {
 	path := k.abs
 	if path == "" {
-		path = wire.SitePrefix(s.site, k.stream) + k.path
+		path = wire.SitePrefix(s.seed.site, k.stream) + k.path
 	}
-	u := s.base + path
+	u := s.seed.base + path
 	if len(k.query) > 0 {
 		u += "?" + k.query.Encode()
 	}
 	var reader io.Reader
 	size := int64(0)
-	wrote := &atomic.Bool{}
 	switch {
-	case k.form != nil:
+	case len(k.form) > 0:
 		form := k.form.Encode()
-		reader, size = strings.NewReader(form), int64(len(form))
+		src.open = func() (io.Reader, error) { return strings.NewReader(form), nil }
+		reader, size = src, int64(len(form))
 	case k.body != nil && k.body.Open != nil && k.body.Size != 0:
-		r, err := k.body.Open()
-		if err != nil {
-			return nil, nil, err
-		}
-		reader, size = r, k.body.Size
+		src.open = k.body.Open
+		reader, size = src, k.body.Size
 	}
-	if reader != nil {
-		reader = &sentReader{r: reader, w: watch, n: sent}
-	}
+	wrote := &atomic.Bool{}
+	// A reader of a type that net/http does not know leaves GetBody nil, so that
+	// the transport never sends a body a second time by itself.
 	req, err := http.NewRequestWithContext(withWriteMark(ctx, wrote), k.method, u, reader)
 	if err != nil {
 		return nil, nil, err
 	}
 	req.ContentLength = size
-	// The Go transport must not send the request again by itself: it cannot tell
-	// whether the first one was carried out.
-	req.GetBody = nil
-	if k.once {
-		req.Header["Idempotency-Key"] = nil
-	}
 	for name, v := range k.header {
 		req.Header[http.CanonicalHeaderKey(name)] = v
 	}
-	if token != "" {
-		req.Header.Set(wire.HeaderToken, token)
+	if s.token != "" {
+		req.Header.Set(wire.HeaderToken, s.token)
 	}
 	switch {
 	case k.form != nil:
@@ -219,76 +219,4 @@ func (c *Client) request(ctx context.Context, k *call, token string, s *seed, wa
 		req.Header.Set(wire.HeaderErrorCharset, "utf-8")
 	}
 	return req, wrote, nil
-}
-
-func (k *call) read(body io.Reader) error {
-	limited := io.LimitReader(body, maxAnswer)
-	if k.each != nil {
-		return k.each(limited)
-	}
-	b, err := io.ReadAll(limited)
-	if err != nil {
-		return err
-	}
-	if k.out == nil {
-		return nil
-	}
-	if err := json.Unmarshal(b, k.out); err != nil {
-		return fmt.Errorf("the answer is not the JSON that was expected: %w", err)
-	}
-	return nil
-}
-
-// failure turns an error answer into an [Error]; the code is in the body, for
-// HEAD in a header (part 1 section 3).
-func (c *Client) failure(k *call, res *http.Response, body io.Reader, token string) error {
-	e := &Error{Op: k.op, Name: k.name, HTTP: res.StatusCode}
-	var rec wire.ErrorRecord
-	var raw []byte
-	if k.method == http.MethodHead {
-		if v := res.Header.Get(wire.HeaderError); v != "" {
-			s, err := wire.Unescape(v)
-			if err != nil {
-				s = v
-			}
-			raw = []byte(s)
-		}
-	} else {
-		raw, _ = io.ReadAll(io.LimitReader(body, maxError))
-	}
-	if json.Unmarshal(raw, &rec) == nil && rec.Status != 0 {
-		e.Code = wire.Code(rec.Status)
-		e.Kind = kindOfCode(e.Code)
-		if rec.Message != "" {
-			e.Err = errors.New(scrubText(rec.Message, token))
-		}
-		return e
-	}
-	e.Kind = kindOfCode(wire.Code(res.StatusCode))
-	if res.StatusCode < 400 {
-		e.Kind = Protocol
-	}
-	e.Err = fmt.Errorf("HTTP %s", res.Status)
-	return e
-}
-
-// scrubText takes the live token out of a message (part 1 section 3.1).
-func scrubText(s, token string) string {
-	if i := strings.Index(s, "sessionId="); i >= 0 {
-		if j := strings.IndexByte(s[i:], ','); j >= 0 {
-			s = s[:i] + s[i+j+1:]
-		}
-	}
-	if token != "" {
-		s = strings.ReplaceAll(s, token, "…")
-	}
-	return s
-}
-
-// scrub keeps the error chain when there is nothing to hide in it.
-func scrub(err error, token string) error {
-	if token != "" && strings.Contains(err.Error(), token) {
-		return errors.New(strings.ReplaceAll(err.Error(), token, "…"))
-	}
-	return err
 }

@@ -2,8 +2,8 @@ package client
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/sequoiacm/scmfs/internal/wire"
@@ -33,9 +33,6 @@ func fileOf(r *wire.FileRecord) (File, error) {
 	if r.Size < 0 {
 		return File{}, fmt.Errorf("file %s has size %d", r.ID, r.Size)
 	}
-	if strings.ContainsRune(r.Name, 0) {
-		return File{}, fmt.Errorf("file %s has a NUL in its name", r.ID)
-	}
 	return File{ID: FileID(r.ID), Name: r.Name, Dir: DirID(r.DirectoryID),
 		Version: Version{int(r.MajorVersion), int(r.MinorVersion)}, Size: int64(r.Size), Data: DataID(r.DataID),
 		User: r.User, UpdateUser: r.UpdateUser, CreateTime: millis(r.CreateTime), UpdateTime: millis(r.UpdateTime),
@@ -55,20 +52,26 @@ func directoryOf(r *wire.DirectoryRecord) (Directory, error) {
 	return d, nil
 }
 
-func breakpointOf(r *wire.BreakpointRecord) (BreakpointFile, error) {
+func (s *Store) breakpointOf(r *wire.BreakpointRecord) (BreakpointFile, error) {
+	if r.FileName == "" {
+		return BreakpointFile{}, errors.New("a breakpoint file without a name")
+	}
 	if r.UploadSize < 0 || r.Checksum < 0 || r.Checksum > 0xffffffff {
 		return BreakpointFile{}, fmt.Errorf("breakpoint file %q has size %d, checksum %d", r.FileName, r.UploadSize, r.Checksum)
 	}
-	return BreakpointFile{Name: r.FileName, Site: r.SiteName, ChecksumType: r.ChecksumType, Checksum: uint32(r.Checksum),
+	return BreakpointFile{s: s, Name: r.FileName, Site: r.SiteName, ChecksumType: r.ChecksumType, Checksum: uint32(r.Checksum),
 		Data: DataID(text(r.DataID)), Completed: r.Completed, Size: int64(r.UploadSize), CreateUser: text(r.CreateUser),
 		UploadUser: text(r.UploadUser), CreateTime: millis(r.CreateTime), UploadTime: millis(r.UploadTime),
 		NeedMD5: r.NeedMD5, MD5: text(r.MD5)}, nil
 }
 
-func workspaceOf(r *wire.WorkspaceRecord) Workspace {
+func workspaceOf(r *wire.WorkspaceRecord) (Workspace, error) {
+	if r.Name == "" {
+		return Workspace{}, errors.New("a workspace without a name")
+	}
 	return Workspace{ID: int(r.ID), Name: r.Name, Description: r.Description, CreateUser: r.CreateUser,
 		CreateTime: millis(r.CreateTime), UpdateTime: millis(r.UpdateTime),
-		Directories: r.EnableDirectory == nil || *r.EnableDirectory}
+		Directories: r.EnableDirectory == nil || *r.EnableDirectory}, nil
 }
 
 // decodeHeader reads E(JSON) from a response header.

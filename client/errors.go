@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -64,12 +65,15 @@ func Kinds() []Kind {
 
 // Error is every error of this package.
 type Error struct {
-	Op   string    // "create file"
-	Name string    // what it was done to, may be empty
-	Kind Kind      //
+	Op   string    // what was tried, "create file"
+	Name string    // what it was tried on, may be empty
+	Kind Kind      // what it means: branch on this
 	Code wire.Code // the server's, 0 if it did not say
 	HTTP int       // status line, 0 if there was none
 	Err  error     // cause, may be nil
+
+	unsent      bool // no byte of the request was sent
+	sessionGone bool // the message says so
 }
 
 func (e *Error) Error() string {
@@ -123,13 +127,14 @@ func IsTransient(err error) bool {
 	return false
 }
 
-// codeKinds is total over wire.Codes: what is not listed is Other or decided by
-// range in kindOfCode.
+// codeKinds says what SCM's codes mean to a program (part 1 section 3.4). What
+// is not listed is decided by range in kindOfCode, or Other: an I/O error that
+// nobody can act on.
 var codeKinds = map[wire.Code]Kind{
 	wire.CodeInvalidArgument: Invalid, wire.CodeInvalidID: Invalid, wire.CodeSystemError: Unavailable,
 	wire.CodeLockError: Busy, wire.CodeMissingArgument: Invalid, wire.CodeOutOfBound: Invalid,
 	wire.CodeOperationUnsupported: Unsupported, wire.CodeOperationForbidden: Permission,
-	wire.CodeOperationUnauthorized: Permission, wire.CodeOperationTimeout: Busy, wire.CodeResourceConflict: Busy,
+	wire.CodeOperationUnauthorized: Permission, wire.CodeOperationTimeout: Timeout, wire.CodeResourceConflict: Busy,
 	wire.CodeAttributeFormatError: Invalid, wire.CodeNoOperandForKey: Invalid, wire.CodeSessionClosed: Auth,
 	wire.CodeNetworkIO: Unavailable, wire.CodeCommitUncertainState: Uncertain, wire.CodeSaltNotExist: Auth,
 	wire.CodeServerNotInWorkspace: NoWorkspace, wire.CodeSiteNotExist: NotExist, wire.CodeWorkspaceNotExist: NoWorkspace,
@@ -142,7 +147,9 @@ var codeKinds = map[wire.Code]Kind{
 	wire.CodeDataPiecesInfoOverflow: TooLarge, wire.CodeDataStorageQuotaExceeded: Quota, wire.CodeBucketQuotaExceeded: Quota,
 	wire.CodeMetadataCheckError: Invalid, wire.CodeFileIO: Unavailable, wire.CodeFileNotExist: NotExist,
 	wire.CodeFileInvalidCustomtag: Invalid, wire.CodeFileCustomtagTooLarge: TooLarge,
-	wire.CodeWorkspaceCacheExpire: Unavailable, wire.CodeFileClassUndefined: Invalid,
+	wire.CodeWorkspaceCacheExpire: Unavailable, wire.CodeFileClassUndefined: Invalid, wire.CodeBatchClassUndefined: Invalid,
+	wire.CodeFileInSpecifiedBatch: Invalid, wire.CodeFileInAnotherBatch: Invalid, wire.CodeFileNotInBatch: Invalid,
+	wire.CodeFileInAnotherBucket: Invalid, wire.CodePrivilegeGrantFailed: Permission, wire.CodePrivilegeRevokeFailed: Permission,
 }
 
 func kindOfCode(c wire.Code) Kind {
@@ -152,11 +159,17 @@ func kindOfCode(c wire.Code) Kind {
 	switch {
 	case c <= -401 && c >= -412:
 		return Corrupt
-	case c == 400 || c == 404 || c == 405 || c == 406 || c == 431:
+	case c <= -501 && c >= -508:
+		return Invalid // the class and attribute interface
+	case c == 400:
 		return Invalid
 	case c == 401 || c == 403:
 		return Auth
-	case c >= 500:
+	case c == 404 || c == 405 || c == 406:
+		return Protocol // an unknown service or URL; what does not exist has a code
+	case c == 413 || c == 414 || c == 431:
+		return TooLarge
+	case c == 408 || c == 429 || c >= 500:
 		return Unavailable
 	}
 	return Other
@@ -180,6 +193,9 @@ func transportKind(ctx context.Context, err error, sent bool) Kind {
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
 		return Unavailable
 	}
+	if _, ok := errors.AsType[*tls.CertificateVerificationError](err); ok {
+		return Auth // waiting does not make the server trustworthy
+	}
 	if sent {
 		return Uncertain
 	}
@@ -194,3 +210,6 @@ var errStalled = errors.New("no progress within the stall timeout")
 
 // ErrShort reports fewer bytes than the server announced.
 var ErrShort = fmt.Errorf("fewer bytes than announced: %w", io.ErrUnexpectedEOF)
+
+// errLong reports more bytes than the server announced: they are not the content.
+var errLong = errors.New("more bytes than announced")

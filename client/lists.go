@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/sequoiacm/scmfs/internal/wire"
@@ -23,43 +25,58 @@ const fileSelector = `{"id":null,"name":null,"directory_id":null,"size":null,"cr
 	`"major_version":null,"minor_version":null,"mime_type":null,"user":null,"update_user":null,` +
 	`"data_id":null,"data_create_time":null,"custom_metadata":null}`
 
-// fetchList decodes a JSON array as it arrives. A truncated array is an error:
-// the server can report a failure in the middle in no other way (part 1 section 1.7).
-func fetchList[R any](ctx context.Context, c *Client, k *call, row func(*R) error) error {
+// entrySelector keeps a listing on the small indexed table (part 1 section 5.6).
+const entrySelector = `{"id":null,"name":null,"size":null,"update_time":null,"create_time":null,"user":null,` +
+	`"update_user":null,"major_version":null,"minor_version":null,"mime_type":null}`
+
+// fetchList decodes a JSON array as it arrives. Anything but one complete array
+// is an error: the server can report a failure in the middle in no other way
+// (part 1 section 1.7).
+func fetchList[R, V any](ctx context.Context, c *Client, k *call, convert func(*R) (V, error)) ([]V, error) {
 	k.method = http.MethodGet
-	var rows []*R
-	k.each = func(body io.Reader) error {
-		rows = rows[:0] // a retry starts over
+	var rows []V
+	k.each = func(_ http.Header, body io.Reader) error {
+		rows = nil // a retry starts over
 		dec := json.NewDecoder(body)
 		if t, err := dec.Token(); err != nil || t != json.Delim('[') {
-			return errors.Join(fmt.Errorf("the answer is not a list"), ioOnly(err))
+			return errors.Join(errors.New("the answer is not a list"), endIsCut(err))
 		}
 		for dec.More() {
-			r := new(R)
-			if err := dec.Decode(r); err != nil {
+			var r R
+			if err := dec.Decode(&r); err != nil {
+				return listBroke(len(rows), err)
+			}
+			v, err := convert(&r)
+			if err != nil {
 				return fmt.Errorf("list row %d: %w", len(rows), err)
 			}
-			rows = append(rows, r)
+			rows = append(rows, v)
 		}
 		if _, err := dec.Token(); err != nil {
-			return fmt.Errorf("the list is cut off: %w", io.ErrUnexpectedEOF)
+			return listBroke(len(rows), err)
+		}
+		if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+			return fmt.Errorf("%w: something follows it", errCutOff)
 		}
 		return nil
 	}
-	if _, err := c.do(ctx, k); err != nil {
-		return err
-	}
-	for _, r := range rows {
-		if err := row(r); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err := c.do(ctx, k)
+	return rows, err
 }
 
-func ioOnly(err error) error {
+// listBroke tells a list that ends early, or in an error's text, from one with
+// rows that are not ours.
+func listBroke(row int, err error) error {
+	_, syntax := errors.AsType[*json.SyntaxError](err)
+	if syntax || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return fmt.Errorf("%w behind row %d: %w", errCutOff, row, err)
+	}
+	return fmt.Errorf("list row %d: %w", row, err)
+}
+
+func endIsCut(err error) error {
 	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
+		return errCutOff
 	}
 	return err
 }
@@ -84,19 +101,11 @@ func quoteJSON(s string) string {
 
 // pages runs keyset paging by a unique string key: each page starts behind the
 // last row of the one before, so that concurrent changes cannot shift rows.
-func pages[R, V any](after string, fetch func(after string, row func(*R) error) error, convert func(*R) (V, error), key func(V) string) iter.Seq2[V, error] {
+func pages[V any](op, after string, fetch func(after string) ([]V, error), key func(V) string) iter.Seq2[V, error] {
 	return func(yield func(V, error) bool) {
 		var zero V
 		for {
-			var page []V
-			err := fetch(after, func(r *R) error {
-				v, err := convert(r)
-				if err != nil {
-					return &Error{Op: "list", Kind: Protocol, Err: err}
-				}
-				page = append(page, v)
-				return nil
-			})
+			page, err := fetch(after)
 			if err != nil {
 				yield(zero, err)
 				return
@@ -106,58 +115,83 @@ func pages[R, V any](after string, fetch func(after string, row func(*R) error) 
 					return
 				}
 			}
-			if len(page) > 0 {
-				last := key(page[len(page)-1])
-				if last <= after {
-					// A server that ignores the filter would keep us here for ever.
-					yield(zero, &Error{Op: "list", Kind: Protocol, Err: fmt.Errorf("page ends at %q, behind %q was asked for", last, after)})
-					return
-				}
-				after = last
-			}
 			if len(page) < pageSize {
 				return
 			}
+			// The database's order of names is thought to be bytewise (part 1
+			// section 9, 7), so only the last key itself proves a server that
+			// ignores the filter and would keep us here for ever.
+			last := key(page[len(page)-1])
+			if last == after {
+				yield(zero, &Error{Op: op, Kind: Protocol, Err: fmt.Errorf("a page ends at %q, behind which it should begin", last)})
+				return
+			}
+			after = last
 		}
 	}
 }
 
-// Directories lists the sub-directories of parent in bytewise order of name,
-// from behind after. Needs no privilege.
+// Directories lists the sub-directories of parent in order of name, from behind
+// after ("" = all). Needs no privilege, so a listing may show what cannot be
+// opened; a parent that does not exist lists nothing.
 func (s *Store) Directories(ctx context.Context, parent DirID, after string) iter.Seq2[Directory, error] {
-	return pages(after, func(after string, row func(*wire.DirectoryRecord) error) error {
+	const op = "list directories"
+	return pages(op, after, func(after string) ([]Directory, error) {
 		filter := `{"parent_directory_id":` + quoteJSON(string(parent)) + nameAfter(after) + `}`
-		return fetchList(ctx, s.c, s.list("list directories", "/directories/", string(parent), filter, `{"name":1}`, ""), row)
-	}, directoryOf, func(d Directory) string { return d.Name })
+		return fetchList(ctx, s.c, s.list(op, "/directories/", string(parent), filter, byName, "", pageSize), directoryOf)
+	}, func(d Directory) string { return d.Name })
 }
 
-// Files lists the files of a directory in bytewise order of name, from behind
-// after. READ on the directory.
+// Files lists the files of a directory in order of name, from behind after (""
+// = all), with everything that a stat needs: content identity, both times and
+// metadata. READ on the directory. A directory that does not exist lists nothing
+// for a user with READ on the workspace (part 1 section 5.2, D10): ask
+// [Store.Directory] where that matters.
 func (s *Store) Files(ctx context.Context, dir DirID, after string) iter.Seq2[File, error] {
-	return pages(after, func(after string, row func(*wire.FileRecord) error) error {
+	return s.files(ctx, dir, after, fileSelector)
+}
+
+// Entries is [Store.Files] on the server's small indexed table: cheaper on large
+// directories, but Data, DataCreateTime, Metadata, Title, Author and Tags are
+// empty, so it serves for names and sizes, not for reading or exact times (part
+// 2 section 4.2).
+func (s *Store) Entries(ctx context.Context, dir DirID, after string) iter.Seq2[File, error] {
+	return s.files(ctx, dir, after, entrySelector)
+}
+
+func (s *Store) files(ctx context.Context, dir DirID, after, selector string) iter.Seq2[File, error] {
+	const op = "list files"
+	return pages(op, after, func(after string) ([]File, error) {
+		if err := checkedID(op, string(dir)); err != nil {
+			return nil, err
+		}
 		filter := ""
 		if after != "" {
 			filter = `{"name":{"$gt":` + quoteJSON(after) + `}}`
 		}
-		k := s.list("list files", "/directories/id/"+string(dir)+"/listfiles", string(dir), filter, `{"name":1}`, fileSelector)
-		k.kind = "GET /directories/id/{id}/listfiles"
-		return fetchList(ctx, s.c, k, row)
-	}, fileOf, func(f File) string { return f.Name })
+		return fetchList(ctx, s.c, s.listFiles(op, dir, string(dir), filter, selector, pageSize), fileOf)
+	}, func(f File) string { return f.Name })
 }
 
 // FlatFiles lists all current files of a workspace in order of id, from behind
-// after: names may repeat in a workspace without directories.
+// after ("" = all): names may repeat in a workspace without directories.
+// LOW_LEVEL_READ on the workspace.
 func (s *Store) FlatFiles(ctx context.Context, after string) iter.Seq2[File, error] {
-	return pages(after, func(after string, row func(*wire.FileRecord) error) error {
+	const op = "list files"
+	return pages(op, after, func(after string) ([]File, error) {
 		filter := ""
 		if after != "" {
 			filter = `{"id":{"$gt":` + quoteJSON(after) + `}}`
 		}
-		k := s.list("list files", "/files/", "", filter, `{"id":1}`, fileSelector)
-		k.query = k.query.Add(wire.ParamScope, "1")
-		return fetchList(ctx, s.c, k, row)
-	}, fileOf, func(f File) string { return string(f.ID) })
+		k := s.list(op, "/files/", s.name, filter, `{"id":1}`, fileSelector, pageSize)
+		k.query = k.query.Add(wire.ParamScope, strconv.Itoa(wire.ScopeCurrent))
+		return fetchList(ctx, s.c, k, fileOf)
+	}, func(f File) string { return string(f.ID) })
 }
+
+// byName is a unique order within one directory: paging without one may skip or
+// repeat rows (part 1 section 5.6).
+const byName = `{"name":1}`
 
 func nameAfter(after string) string {
 	if after == "" {
@@ -166,108 +200,96 @@ func nameAfter(after string) string {
 	return `,"name":{"$gt":` + quoteJSON(after) + `}`
 }
 
-func (s *Store) list(op, path, name, filter, order, selector string) *call {
-	q := s.ws().Add(wire.ParamFilter, filter).Add(wire.ParamOrderBy, order).Add(wire.ParamSkip, "0").Add(wire.ParamLimit, strconv.Itoa(pageSize))
+func (s *Store) list(op, path, name, filter, order, selector string, limit int) *call {
+	q := s.ws().Add(wire.ParamFilter, filter).Add(wire.ParamOrderBy, order).Add(wire.ParamSkip, "0").Add(wire.ParamLimit, strconv.Itoa(limit))
 	if selector != "" {
 		q = q.Add(wire.ParamSelector, selector)
 	}
 	return &call{op: op, name: name, path: path, query: q}
 }
 
+func (s *Store) listFiles(op string, dir DirID, name, filter, selector string, limit int) *call {
+	k := s.list(op, "/directories/id/"+string(dir)+"/listfiles", name, filter, byName, selector, limit)
+	k.kind = "GET /directories/id/{id}/listfiles"
+	return k
+}
+
 // LookupDirectory finds a sub-directory by name; [NotExist] when there is none.
+// Needs no privilege.
 func (s *Store) LookupDirectory(ctx context.Context, parent DirID, name string) (Directory, error) {
-	k := s.list("look up directory", "/directories/", name, `{"parent_directory_id":`+quoteJSON(string(parent))+`,"name":`+quoteJSON(name)+`}`, "", "")
+	k := s.list("look up directory", "/directories/", name, `{"parent_directory_id":`+quoteJSON(string(parent))+`,"name":`+quoteJSON(name)+`}`, byName, "", 1)
 	return first(ctx, s.c, k, directoryOf)
 }
 
 // LookupFile finds a file of a directory by name; [NotExist] when there is none.
-// In a workspace without directories dir is not looked at; the newest of several
-// files of that name is returned.
+// READ on the directory. In a workspace without directories dir is not looked at;
+// the newest of several files of that name is returned.
 func (s *Store) LookupFile(ctx context.Context, dir DirID, name string) (File, error) {
+	const op = "look up file"
 	filter := `{"name":` + quoteJSON(name) + `}`
 	if !s.flat.Load() {
-		k := s.list("look up file", "/directories/id/"+string(dir)+"/listfiles", name, filter, "", fileSelector)
-		k.kind = "GET /directories/id/{id}/listfiles"
-		f, err := first(ctx, s.c, k, fileOf)
+		if err := checkedID(op, string(dir)); err != nil {
+			return File{}, err
+		}
+		f, err := first(ctx, s.c, s.listFiles(op, dir, name, filter, fileSelector, 1), fileOf)
 		if KindOf(err) != DirectoriesDisabled {
 			return f, err
 		}
 		s.flat.Store(true)
 	}
-	k := s.list("look up file", "/files/", name, filter, `{"create_time":-1,"id":-1}`, fileSelector)
-	k.query = k.query.Add(wire.ParamScope, "1")
+	k := s.list(op, "/files/", name, filter, `{"create_time":-1,"id":-1}`, fileSelector, 1)
+	k.query = k.query.Add(wire.ParamScope, strconv.Itoa(wire.ScopeCurrent))
 	return first(ctx, s.c, k, fileOf)
 }
 
 func first[R, V any](ctx context.Context, c *Client, k *call, convert func(*R) (V, error)) (V, error) {
-	var out V
-	found := false
-	err := fetchList(ctx, c, k, func(r *R) error {
-		if found {
-			return nil
-		}
-		found = true
-		v, err := convert(r)
-		if err != nil {
-			return &Error{Op: k.op, Name: k.name, Kind: Protocol, Err: err}
-		}
-		out = v
-		return nil
-	})
-	if err == nil && !found {
-		err = &Error{Op: k.op, Name: k.name, Kind: NotExist}
+	var none V
+	rows, err := fetchList(ctx, c, k, convert)
+	switch {
+	case err != nil:
+		return none, err
+	case len(rows) == 0:
+		return none, &Error{Op: k.op, Name: k.name, Kind: NotExist}
 	}
-	return out, err
+	return rows[0], nil
 }
 
 // Versions lists all versions of a file, newest first; [NotExist] when the file
 // does not exist. LOW_LEVEL_READ on the workspace.
 func (s *Store) Versions(ctx context.Context, id FileID) ([]File, error) {
 	k := &call{op: "list versions", name: string(id), path: "/files/",
-		query: s.ws().Add(wire.ParamScope, "3").Add(wire.ParamFilter, `{"id":`+quoteJSON(string(id))+`}`).Add(wire.ParamSelector, fileSelector)}
-	var out []File
-	err := fetchList(ctx, s.c, k, func(r *wire.FileRecord) error {
-		f, err := fileOf(r)
-		if err != nil {
-			return &Error{Op: k.op, Name: k.name, Kind: Protocol, Err: err}
-		}
-		out = append(out, f)
-		return nil
-	})
+		query: s.ws().Add(wire.ParamScope, strconv.Itoa(wire.ScopeAll)).Add(wire.ParamFilter, `{"id":`+quoteJSON(string(id))+`}`).Add(wire.ParamSelector, fileSelector)}
+	out, err := fetchList(ctx, s.c, k, fileOf)
 	if err != nil {
 		return nil, err
 	}
 	if len(out) == 0 {
 		return nil, &Error{Op: k.op, Name: k.name, Kind: NotExist}
 	}
-	sortVersions(out)
+	slices.SortFunc(out, func(a, b File) int {
+		return cmp.Or(cmp.Compare(b.Version.Major, a.Version.Major), cmp.Compare(b.Version.Minor, a.Version.Minor))
+	})
 	return out, nil
 }
 
 // BreakpointFiles lists breakpoint files whose name starts with prefix, in no
-// order. READ on the workspace.
+// order; during an increment it shows what was last recorded. READ on the
+// workspace.
 func (s *Store) BreakpointFiles(ctx context.Context, prefix string) iter.Seq2[BreakpointFile, error] {
 	return func(yield func(BreakpointFile, error) bool) {
 		k := &call{op: "list breakpoint files", name: prefix, path: "/breakpointfiles/", query: s.ws()}
 		if prefix != "" {
 			k.query = k.query.Add(wire.ParamFilter, `{"file_name":{"$gte":`+quoteJSON(prefix)+`,"$lt":`+quoteJSON(prefix+"\U0010ffff")+`}}`)
 		}
-		var rows []BreakpointFile
-		err := fetchList(ctx, s.c, k, func(r *wire.BreakpointRecord) error {
-			b, err := breakpointOf(r)
-			if err != nil {
-				return &Error{Op: k.op, Kind: Protocol, Err: err}
-			}
-			rows = append(rows, b)
-			return nil
-		})
+		rows, err := fetchList(ctx, s.c, k, s.breakpointOf)
+		if err != nil {
+			yield(BreakpointFile{}, err)
+			return
+		}
 		for _, b := range rows {
 			if !yield(b, nil) {
 				return
 			}
-		}
-		if err != nil {
-			yield(BreakpointFile{}, err)
 		}
 	}
 }

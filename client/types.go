@@ -1,15 +1,3 @@
-// Package client is SCM's REST API as Go values.
-//
-// A [Client] is one login at one gateway, shared by all callers; a [Store] is a
-// handle on one workspace. Everything is safe for concurrent use. Identities are
-// ids, never paths.
-//
-// Idempotent calls are retried within Options.RetryTimeout. Calls that change
-// something are sent once; when their answer is lost the error has kind
-// [Uncertain] and the caller asks the store what happened (part 2 section 7.4).
-//
-// Locks: Client.login is a single flight around the network; Client.mu guards
-// the token and is never held across a call.
 package client
 
 import (
@@ -113,12 +101,17 @@ type Workspace struct {
 	Directories            bool // false: a flat workspace
 }
 
-// BreakpointFile is a resumable upload buffer (part 2 section 5).
+// BreakpointFile is a resumable upload buffer (part 2 section 5): what the store
+// held of it when it was asked, and a handle that uploads to it. The methods
+// that upload bring the record up to date; they are not safe for concurrent use.
 type BreakpointFile struct {
-	Name, Site             string
+	s       *Store  // nil: a mere record
+	pending *[]byte // of buffered uploads, not sent yet
+
+	Name, Site             string // Site is the owner: only there can it be uploaded and converted
 	ChecksumType           wire.ChecksumType
 	Checksum               uint32 // of bytes [0, Size)
-	Data                   DataID
+	Data                   DataID // what a file made of it will have
 	Completed              bool
 	Size                   int64 // upload_size: the only valid next offset
 	CreateUser, UploadUser string

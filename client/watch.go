@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http/httptrace"
@@ -18,13 +19,14 @@ type watchdog struct {
 	mu sync.Mutex
 	t  *time.Timer
 	// A timer reset per read would cost a lock in the runtime for each; progress
-	// is noted instead and looked at when the timer fires.
+	// is noted instead and looked at when the timer fires. 0: nobody waits for
+	// the server at the moment.
 	last atomic.Int64
 }
 
 func newWatchdog(d time.Duration, fire func()) *watchdog {
 	w := &watchdog{d: d}
-	w.last.Store(time.Now().UnixNano())
+	w.progress()
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.t = time.AfterFunc(d, func() { w.check(fire) })
@@ -32,7 +34,11 @@ func newWatchdog(d time.Duration, fire func()) *watchdog {
 }
 
 func (w *watchdog) check(fire func()) {
-	idle := time.Duration(time.Now().UnixNano() - w.last.Load())
+	last := w.last.Load()
+	idle := time.Duration(time.Now().UnixNano() - last)
+	if last == 0 {
+		idle = 0
+	}
 	if idle >= w.d {
 		fire()
 		return
@@ -44,31 +50,96 @@ func (w *watchdog) check(fire func()) {
 
 func (w *watchdog) progress() { w.last.Store(time.Now().UnixNano()) }
 
+// rest says that the caller, not the server, is awaited until the next progress.
+func (w *watchdog) rest() { w.last.Store(0) }
+
 func (w *watchdog) stop() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.t.Stop()
 }
 
-// sentReader notes progress of a request body.
-type sentReader struct {
-	r io.Reader
-	w *watchdog
-	n *atomic.Int64
+// source is a request body that is opened at its first read, notes progress and
+// remembers how it ended.
+type source struct {
+	open func() (io.Reader, error) // nil: no body
+	size int64                     // -1: unknown
+	w    *watchdog
+	n    *atomic.Int64
+	mu   struct {
+		sync.Mutex
+		r      io.Reader
+		err    error // of the caller's reader
+		closed bool
+	}
 }
 
-func (s *sentReader) Read(p []byte) (int, error) {
-	n, err := s.r.Read(p)
-	s.n.Add(int64(n))
+func (k *call) source(w *watchdog, n *atomic.Int64) *source {
+	s := &source{w: w, n: n, size: -1}
+	if k.body != nil && len(k.form) == 0 {
+		s.size = k.body.Size
+	}
+	return s
+}
+
+func (s *source) Read(p []byte) (int, error) {
+	r, err := s.reader()
+	if err != nil {
+		return 0, err
+	}
+	n, err := r.Read(p)
+	total := s.n.Add(int64(n))
 	s.w.progress()
+	if errors.Is(err, io.EOF) && s.size > total {
+		err = fmt.Errorf("it ends after %d of %d bytes: %w", total, s.size, io.ErrUnexpectedEOF)
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
+		s.mu.Lock()
+		s.mu.err = err
+		s.mu.Unlock()
+	}
 	return n, err
 }
 
-func (s *sentReader) Close() error {
-	if c, ok := s.r.(io.Closer); ok {
+func (s *source) reader() (io.Reader, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.mu.r == nil && s.mu.err == nil {
+		if s.mu.closed {
+			return nil, io.ErrClosedPipe // the transport has given up already
+		}
+		s.mu.r, s.mu.err = s.open()
+	}
+	return s.mu.r, s.mu.err
+}
+
+func (s *source) failure() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.mu.err
+}
+
+// Close implements io.Closer.
+func (s *source) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if c, ok := s.mu.r.(io.Closer); ok && !s.mu.closed {
+		s.mu.closed = true
 		return c.Close()
 	}
+	s.mu.closed = true
 	return nil
+}
+
+// sourceKind is the kind of an error of the caller's own reader.
+func sourceKind(err error) Kind {
+	switch {
+	case errors.Is(err, errSpent):
+		return Unavailable
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return Invalid
+	}
+	return KindOf(err)
 }
 
 // watchedBody notes progress of an answer.
@@ -86,11 +157,17 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// streamBody is an answer's body handed to the caller.
+// streamBody is an answer's body handed to the caller, who may take his time
+// between reads.
 type streamBody struct {
-	io.ReadCloser
+	*watchedBody
 	ctx  context.Context
 	stop func()
+}
+
+func (b *streamBody) Read(p []byte) (int, error) {
+	defer b.w.rest()
+	return b.watchedBody.Read(p)
 }
 
 func (b *streamBody) Close() error {
@@ -98,8 +175,8 @@ func (b *streamBody) Close() error {
 	return b.ReadCloser.Close()
 }
 
-// withWriteMark sets mark once the request's first bytes were written: from then
-// on a lost answer leaves the outcome open.
+// withWriteMark sets mark once the request has a connection: from then on a lost
+// answer leaves the outcome open.
 func withWriteMark(ctx context.Context, mark *atomic.Bool) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn: func(httptrace.GotConnInfo) { mark.Store(true) },

@@ -1,0 +1,182 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/sequoiacm/scmfs/internal/wire"
+)
+
+var (
+	// errTooLong ends the reading of an answer that would not end.
+	errTooLong = fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
+	// errCutOff is a list that is not a whole JSON array: the only way in which a
+	// server can report an error in the middle of one (part 1 section 1.7).
+	errCutOff = errors.New("the list is cut off")
+)
+
+// bounded is io.LimitedReader with an error instead of a silent end.
+type bounded struct {
+	r    io.Reader
+	left int64
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errTooLong
+	}
+	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
+// take reads the answer of a request that was carried out.
+func (k *call) take(h http.Header, body io.Reader, token string) error {
+	limited := &bounded{body, maxAnswer}
+	if k.each != nil {
+		return k.each(h, limited)
+	}
+	b, err := io.ReadAll(limited)
+	if err != nil {
+		return err
+	}
+	if k.inHeader != "" {
+		err = decodeHeader(h.Get(k.inHeader), k.out)
+	} else if e := k.errorIn(b, token); e != nil {
+		return e
+	} else if k.out != nil {
+		err = json.Unmarshal(b, k.out)
+	}
+	if err != nil {
+		return fmt.Errorf("the answer is not the JSON that was expected: %w", err)
+	}
+	if k.accept != nil {
+		return k.accept()
+	}
+	return nil
+}
+
+// errorIn finds the error that a server may report inside a 200, behind the
+// blanks that keep a connection alive (part 1 section 1.8).
+func (k *call) errorIn(body []byte, token string) error {
+	body = bytes.TrimLeft(body, " \t\r\n")
+	if len(body) == 0 || body[0] != '{' {
+		return nil
+	}
+	var rec wire.ErrorRecord
+	if json.Unmarshal(body, &rec) != nil || rec.Status == 0 || rec.Timestamp == 0 && rec.Error == "" && rec.Exception == "" {
+		return nil
+	}
+	e := &Error{Op: k.op, Name: k.name, HTTP: http.StatusOK}
+	k.fill(e, &rec, token)
+	return e
+}
+
+// unreadable classifies the error of reading a 200. A call that must not be
+// repeated was most likely carried out.
+func (k *call) unreadable(ctx context.Context, err error, token string) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	kind := Protocol
+	switch {
+	case ctx.Err() != nil, errors.Is(err, io.ErrUnexpectedEOF), isConnError(err):
+		kind = transportKind(ctx, err, k.once)
+	case errors.Is(err, errCutOff):
+		kind = Unavailable
+	}
+	if k.once && kind == Protocol {
+		kind = Uncertain
+	}
+	return &Error{Op: k.op, Name: k.name, Kind: kind, HTTP: http.StatusOK, Err: scrub(err, token)}
+}
+
+// refusal turns an error answer into an [Error]; the code is in the body, for
+// HEAD in a header (part 1 section 3).
+func (k *call) refusal(res *http.Response, body io.Reader, token string) error {
+	e := &Error{Op: k.op, Name: k.name, HTTP: res.StatusCode}
+	var raw []byte
+	if k.method == http.MethodHead {
+		raw = headError(res.Header)
+	} else {
+		raw, _ = io.ReadAll(io.LimitReader(body, maxError))
+	}
+	var rec wire.ErrorRecord
+	if json.Unmarshal(raw, &rec) == nil && rec.Status != 0 {
+		k.fill(e, &rec, token)
+		return e
+	}
+	e.Kind = kindOfCode(wire.Code(res.StatusCode))
+	if res.StatusCode < 400 {
+		e.Kind = Protocol
+	}
+	e.Err = fmt.Errorf("HTTP %s", res.Status)
+	k.doubt(e, wire.Code(res.StatusCode))
+	return e
+}
+
+// headError returns the JSON of X-SCM-ERROR, which is form-encoded when the
+// server heeds our charset, raw otherwise (part 1 section 3.2).
+func headError(h http.Header) []byte {
+	v := strings.TrimSpace(h.Get(wire.HeaderError))
+	if strings.HasPrefix(v, "{") {
+		return []byte(v) // encoding would not have left the brace
+	}
+	if s, err := wire.Unescape(v); err == nil {
+		return []byte(s)
+	}
+	return []byte(v)
+}
+
+func (k *call) fill(e *Error, rec *wire.ErrorRecord, token string) {
+	e.Code = wire.Code(rec.Status)
+	e.Kind = kindOfCode(e.Code)
+	if text := rec.Message; text != "" {
+		e.sessionGone = strings.Contains(text, "Session is not found")
+		e.Err = errors.New(scrubText(text, token))
+	} else if rec.Error != "" {
+		e.Err = errors.New(scrubText(rec.Error, token))
+	}
+	k.doubt(e, e.Code)
+}
+
+// doubt marks refusals of a non-idempotent call behind which it may have been
+// carried out all the same: a gateway's timeout (part 1 section 1.3), and an
+// error between sites (part 2 section 3.6).
+func (k *call) doubt(e *Error, code wire.Code) {
+	if k.once && (code >= 500 || code == wire.CodeSystemError || code == wire.CodeNetworkIO) {
+		e.Kind = Uncertain
+	}
+}
+
+// scrubText takes the live token out of a message (part 1 section 3.1).
+func scrubText(s, token string) string {
+	const mark = "sessionId="
+	for i := strings.Index(s, mark); i >= 0; i = strings.Index(s, mark) {
+		rest := s[i+len(mark):]
+		j := strings.IndexAny(rest, ", ")
+		if j < 0 {
+			s = s[:i]
+			break
+		}
+		s = s[:i] + strings.TrimPrefix(rest[j:], ",")
+	}
+	if token != "" {
+		s = strings.ReplaceAll(s, token, "…")
+	}
+	return s
+}
+
+// scrub keeps the error chain when there is nothing to hide in it.
+func scrub(err error, token string) error {
+	if token != "" && strings.Contains(err.Error(), token) {
+		return errors.New(strings.ReplaceAll(err.Error(), token, "…"))
+	}
+	return err
+}
