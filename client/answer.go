@@ -50,6 +50,8 @@ func (k *call) take(h http.Header, body io.Reader, token string) error {
 		err = decodeHeader(h.Get(k.inHeader), k.out)
 	} else if e := k.errorIn(b, token); e != nil {
 		return e
+	} else if k.takeBody != nil {
+		return k.takeBody(b)
 	} else if k.out != nil {
 		err = json.Unmarshal(b, k.out)
 	}

@@ -32,7 +32,8 @@ type call struct {
 	inHeader string                             // the answer's JSON is in this header, not in the body
 	out      any                                // the JSON goes here
 	accept   func() error                       // then judges out
-	each     func(http.Header, io.Reader) error // takes the body instead of out
+	takeBody func([]byte) error                 // takes a JSON body instead of out
+	each     func(http.Header, io.Reader) error // takes the body as it comes
 	handOver bool                               // the body goes to the caller, in opened
 	opened   *streamBody
 }

@@ -1,12 +1,12 @@
 package client
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net/http"
 	"slices"
@@ -29,56 +29,37 @@ const fileSelector = `{"id":null,"name":null,"directory_id":null,"size":null,"cr
 const entrySelector = `{"id":null,"name":null,"size":null,"update_time":null,"create_time":null,"user":null,` +
 	`"update_user":null,"major_version":null,"minor_version":null,"mime_type":null}`
 
-// fetchList decodes a JSON array as it arrives. Anything but one complete array
-// is an error: the server can report a failure in the middle in no other way
-// (part 1 section 1.7).
+// fetchList fetches a JSON array. Anything but one complete array is an error:
+// the server can report a failure in the middle in no other way (part 1 section
+// 1.7). The whole is read first, up to a limit: a decoder on the stream looks at
+// blanks again and again, and a server may send any number of them.
 func fetchList[R, V any](ctx context.Context, c *Client, k *call, convert func(*R) (V, error)) ([]V, error) {
 	k.method = http.MethodGet
 	var rows []V
-	k.each = func(_ http.Header, body io.Reader) error {
+	k.takeBody = func(b []byte) error {
 		rows = nil // a retry starts over
-		dec := json.NewDecoder(body)
-		if t, err := dec.Token(); err != nil || t != json.Delim('[') {
-			return errors.Join(errors.New("the answer is not a list"), endIsCut(err))
+		b = bytes.TrimLeft(b, " \t\r\n")
+		if len(b) > 0 && b[0] != '[' {
+			return errors.New("the answer is not a list")
 		}
-		for dec.More() {
-			var r R
-			if err := dec.Decode(&r); err != nil {
-				return listBroke(len(rows), err)
+		var raw []R
+		if err := json.Unmarshal(b, &raw); err != nil {
+			if _, syntax := errors.AsType[*json.SyntaxError](err); syntax {
+				return fmt.Errorf("%w: %w", errCutOff, err)
 			}
-			v, err := convert(&r)
+			return err
+		}
+		for i := range raw {
+			v, err := convert(&raw[i])
 			if err != nil {
-				return fmt.Errorf("list row %d: %w", len(rows), err)
+				return fmt.Errorf("list row %d: %w", i, err)
 			}
 			rows = append(rows, v)
-		}
-		if _, err := dec.Token(); err != nil {
-			return listBroke(len(rows), err)
-		}
-		if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-			return fmt.Errorf("%w: something follows it", errCutOff)
 		}
 		return nil
 	}
 	_, err := c.do(ctx, k)
 	return rows, err
-}
-
-// listBroke tells a list that ends early, or in an error's text, from one with
-// rows that are not ours.
-func listBroke(row int, err error) error {
-	_, syntax := errors.AsType[*json.SyntaxError](err)
-	if syntax || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("%w behind row %d: %w", errCutOff, row, err)
-	}
-	return fmt.Errorf("list row %d: %w", row, err)
-}
-
-func endIsCut(err error) error {
-	if errors.Is(err, io.EOF) {
-		return errCutOff
-	}
-	return err
 }
 
 // quoteJSON writes a string as a JSON literal. Control characters become \u00XX:

@@ -59,7 +59,7 @@ func (r *countedStream) Read(p []byte) (int, error) {
 	if err == nil || errors.Is(err, io.EOF) && r.left == 0 {
 		return n, nil
 	}
-	if errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = ErrShort
 	}
 	return n, &Error{Op: r.k.op, Name: r.k.name, Kind: transportKind(r.body.ctx, err, false), Err: err}
