@@ -8,7 +8,8 @@ import (
 )
 
 // Body is content to send. Open is called once per attempt, when the first byte
-// is needed; a reader that is an io.Closer is closed. An Open that gives the
+// is needed; a reader that is an io.Closer is closed. No Read is running any more
+// when the call returns. An Open that gives the
 // same bytes each time lets a call be sent again after an expired session and
 // lets a lost answer be settled by comparison. The zero Body is empty content.
 //

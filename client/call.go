@@ -28,6 +28,7 @@ type call struct {
 	header   http.Header
 	body     *Body
 	once     bool // not idempotent: never sent twice on doubt
+	tried    bool // an attempt was made
 
 	inHeader string                             // the answer's JSON is in this header, not in the body
 	out      any                                // the JSON goes here
@@ -134,10 +135,18 @@ func (c *Client) once(ctx context.Context, k *call, s session) (h http.Header, e
 		}
 	}()
 	src := k.source(watch, &sent)
+	defer src.Close()
 	req, wrote, err := k.request(ctx, s, src)
 	if err != nil {
 		return nil, &Error{Op: k.op, Name: k.name, Kind: Invalid, Err: err}
 	}
+	if k.tried {
+		// A content that cannot be read again must not even begin to be sent.
+		if err := src.begin(); err != nil {
+			return nil, &Error{Op: k.op, Name: k.name, Kind: sourceKind(err), Err: fmt.Errorf("source: %w", err)}
+		}
+	}
+	k.tried = true
 	res, err := c.http.Do(req)
 	if err != nil {
 		e := &Error{Op: k.op, Name: k.name, unsent: !wrote.Load(), Err: scrub(err, s.token)}

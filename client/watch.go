@@ -60,17 +60,19 @@ func (w *watchdog) stop() {
 }
 
 // source is a request body that is opened at its first read, notes progress and
-// remembers how it ended.
+// remembers how it ended. Once it is closed the caller's reader is not touched
+// any more: net/http may still be sending when an early answer is there, and the
+// caller may reuse what the reader reads from as soon as the call returns.
 type source struct {
 	open func() (io.Reader, error) // nil: no body
 	size int64                     // -1: unknown
 	w    *watchdog
 	n    *atomic.Int64
 	mu   struct {
-		sync.Mutex
-		r      io.Reader
-		err    error // of the caller's reader
-		closed bool
+		sync.Mutex // held while the caller's reader reads
+		r          io.Reader
+		err        error // of the caller's reader
+		closed     bool
 	}
 }
 
@@ -83,34 +85,41 @@ func (k *call) source(w *watchdog, n *atomic.Int64) *source {
 }
 
 func (s *source) Read(p []byte) (int, error) {
-	r, err := s.reader()
-	if err != nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.beginLocked(); err != nil {
 		return 0, err
 	}
-	n, err := r.Read(p)
+	n, err := s.mu.r.Read(p)
 	total := s.n.Add(int64(n))
 	s.w.progress()
 	if errors.Is(err, io.EOF) && s.size > total {
 		err = fmt.Errorf("it ends after %d of %d bytes: %w", total, s.size, io.ErrUnexpectedEOF)
 	}
 	if err != nil && !errors.Is(err, io.EOF) {
-		s.mu.Lock()
 		s.mu.err = err
-		s.mu.Unlock()
 	}
 	return n, err
 }
 
-func (s *source) reader() (io.Reader, error) {
+// begin opens the caller's reader, if there is one.
+func (s *source) begin() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.open == nil {
+		return nil
+	}
+	return s.beginLocked()
+}
+
+func (s *source) beginLocked() error {
+	if s.mu.closed {
+		return io.ErrClosedPipe // the transport has given up already
+	}
 	if s.mu.r == nil && s.mu.err == nil {
-		if s.mu.closed {
-			return nil, io.ErrClosedPipe // the transport has given up already
-		}
 		s.mu.r, s.mu.err = s.open()
 	}
-	return s.mu.r, s.mu.err
+	return s.mu.err
 }
 
 func (s *source) failure() error {
@@ -123,12 +132,12 @@ func (s *source) failure() error {
 func (s *source) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c, ok := s.mu.r.(io.Closer); ok && !s.mu.closed {
-		s.mu.closed = true
-		return c.Close()
+	c, ok := s.mu.r.(io.Closer)
+	if s.mu.closed = true; !ok {
+		return nil
 	}
-	s.mu.closed = true
-	return nil
+	s.mu.r = nil
+	return c.Close()
 }
 
 // sourceKind is the kind of an error of the caller's own reader.
