@@ -149,7 +149,7 @@ func (c *Client) once(ctx context.Context, k *call, s session) (h http.Header, e
 	k.tried = true
 	res, err := c.http.Do(req)
 	if err != nil {
-		e := &Error{Op: k.op, Name: k.name, unsent: !wrote.Load(), Err: scrub(err, s.token)}
+		e := &Error{Op: k.op, Name: k.name, unsent: !wrote.Load(), Err: scrub(why(ctx, err), s.token)}
 		if serr := src.failure(); serr != nil && outer.Err() == nil {
 			// The body never came to its end, so nothing was kept (part 2 section 1.6).
 			e.Kind, e.Err = sourceKind(serr), fmt.Errorf("source: %w", serr)

@@ -205,6 +205,15 @@ func transportKind(ctx context.Context, err error, sent bool) Kind {
 	return Unavailable
 }
 
+// why replaces the error of a request that the watchdog ended, which would read
+// as if the caller had canceled it.
+func why(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errStalled) {
+		return errStalled
+	}
+	return err
+}
+
 // errStalled ends a transfer that made no progress.
 var errStalled = errors.New("no progress within the stall timeout")
 
