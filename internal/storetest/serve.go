@@ -4,7 +4,9 @@ package storetest
 
 import (
 	"context"
+	"errors"
 	"net"
+	"os"
 	"testing"
 	"time"
 
@@ -33,21 +35,44 @@ type Options struct {
 // (with directories) and "flat" (without), in which admin has every privilege.
 func Serve(t testing.TB, o Options) *Server {
 	t.Helper()
-	r, err := repo.Open(t.TempDir(), o.Repo)
+	s, stop, err := serve(t.TempDir(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = r.Close() })
+	t.Cleanup(stop)
+	return s
+}
+
+// ServeExample is [Serve] for examples, which have no testing.TB: it returns the
+// seed, and stop removes everything.
+func ServeExample() (seed string, stop func()) {
+	dir, err := os.MkdirTemp("", "scmfs-example-")
+	if err != nil {
+		panic(err)
+	}
+	s, end, err := serve(dir, Options{})
+	if err != nil {
+		panic(err)
+	}
+	return s.Seed, func() { end(); _ = os.RemoveAll(dir) }
+}
+
+func serve(dir string, o Options) (*Server, func(), error) {
+	r, err := repo.Open(dir, o.Repo)
+	if err != nil {
+		return nil, nil, err
+	}
 	if o.Server.Faults == nil {
 		o.Server.Faults = server.NewFaults(1)
 	}
 	o.Server.StopTimeout = time.Second
 	s := &Server{Server: server.New(r, o.Server), Repo: r, Faults: o.Server.Faults, User: "admin", Pass: "admin"}
-	Prepare(t, r, "ws", true)
-	Prepare(t, r, "flat", false)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err == nil {
+		err = errors.Join(r.Provision("admin", "ws", true), r.Provision("admin", "flat", false))
+	}
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, errors.Join(err, r.Close())
 	}
 	s.Seed = l.Addr().String() + "/" + r.Site()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -56,8 +81,7 @@ func Serve(t testing.TB, o Options) *Server {
 		defer close(done)
 		_ = s.Server.Serve(ctx, l)
 	}()
-	t.Cleanup(func() { cancel(); <-done })
-	return s
+	return s, func() { cancel(); <-done; _ = r.Close() }, nil
 }
 
 // Prepare makes a workspace in which admin has every privilege.
