@@ -46,6 +46,12 @@ func Run(t *testing.T, open func(t *testing.T) (*client.Store, client.DirID)) {
 		{"breakpoint: C27 C29 C30 C51 missing, delete, exists", testBreakpointMissing},
 		{"breakpoint: C43 C31 convert, C102 new version", testConvert},
 		{"breakpoint: C50 C83 lost name race keeps it", testConvertConflict},
+		{"breakpoint: C103 incomplete to version", testIncompleteConversion},
+		{"upload: C4 C6 C8 C13 whole, resumed", testUpload},
+		{"upload: C2 C7 C14 C15 other content", testUploadOther},
+		{"upload: C20 C21 buffered", testUploadBuffered},
+		{"md5: C40 C42 C75 C76 on request", testMD5},
+		{"lists: entries on the fast path", testEntries},
 		{"lists: keyset pages and counts", testPages},
 	} {
 		t.Run(c.name, func(t *testing.T) {
