@@ -105,6 +105,38 @@ func TestAnswersThatAreWrong(t *testing.T) {
 	}
 }
 
+// Keyset paging, and a server that ignores the key.
+func TestPagesGoOnBehindTheLastName(t *testing.T) {
+	uri := "GET /rootsite/api/v1/directories/?workspace_name=ws1&filter=%7B%22parent_directory_id%22%3A%22" + rootID + "%22"
+	page := func(n int) string {
+		rows := make([]string, n)
+		for i := range rows {
+			rows[i] = fmt.Sprintf(`{"id":"%s","name":"n%04d"}`, dirID, i)
+		}
+		return "[" + strings.Join(rows, ",") + "]"
+	}
+	first := step{want: uri + "%7D" + byName + "1000", answer: page(1000)}
+	second := step{want: uri + "%2C%22name%22%3A%7B%22%24gt%22%3A%22n0999%22%7D%7D" + byName + "1000", answer: `[{"id":"` + dirID + `","name":"z"}]`}
+	n, last := 0, ""
+	for d, err := range newScript(t, first, second).client().Workspace("ws1").Directories(t.Context(), client.RootDir, "") {
+		require.NoError(t, err)
+		n, last = n+1, d.Name
+	}
+	assert.Equal(t, 1001, n)
+	assert.Equal(t, "z", last)
+	for range newScript(t, first).client().Workspace("ws1").Directories(t.Context(), client.RootDir, "") {
+		break // nobody asks for the second page
+	}
+	second.answer = first.answer
+	n = 0
+	var err error
+	for _, err = range newScript(t, first, second).client().Workspace("ws1").Directories(t.Context(), client.RootDir, "") {
+		n++
+	}
+	assert.Equal(t, 2001, n)
+	assert.Equal(t, client.Protocol, client.KindOf(err), err)
+}
+
 type endless struct{ chunk []byte }
 
 func (e endless) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -315,7 +315,9 @@ func TestCallsAfterARefusalInDoubt(t *testing.T) {
 		require.NoError(t, err)
 		_, err = bob.CreateFile(t.Context(), client.NewFile{Name: "theirs"}, body("x"))
 		require.NoError(t, err)
-		for _, p := range []string{"POST /directories", "POST /breakpointfiles/*", "POST /files"} {
+		_, err = bob.UpdateContent(t.Context(), w.file.ID, w.file.Version, body("same"))
+		require.NoError(t, err)
+		for _, p := range []string{"POST /directories", "POST /breakpointfiles/*", "POST /files", "PUT /files/*"} {
 			srv.Faults.Add(server.Fault{Kind: server.FaultError, Code: 504, Pattern: p, Count: 1})
 		}
 		_, err = w.s.CreateDirectory(t.Context(), w.dir.ID, "theirs")
@@ -323,6 +325,8 @@ func TestCallsAfterARefusalInDoubt(t *testing.T) {
 		_, err = w.s.CreateBreakpointFile(t.Context(), "theirs", client.BreakpointOptions{})
 		assert.Equal(t, client.Exist, client.KindOf(err), err)
 		_, err = w.s.CreateFile(t.Context(), client.NewFile{Name: "theirs"}, body("x"))
+		assert.Equal(t, client.Uncertain, client.KindOf(err), err)
+		_, err = w.s.UpdateContent(t.Context(), w.file.ID, w.file.Version, body("same"))
 		assert.Equal(t, client.Uncertain, client.KindOf(err), err)
 	})
 	t.Run("same name, other content", func(t *testing.T) {
