@@ -13,22 +13,30 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// Options configures a [Client]. The zero value works for a server that lets
-// the user in without a password, which none does: set User and Password.
+// Options configures a [Client]. User and Password are required, the rest has
+// defaults.
 type Options struct {
-	User     string
-	Password func() (string, error) // asked at each login, so that a changed file is seen
+	User string
+	// Password is asked at each login, so that a changed file is seen; see
+	// [StaticPassword].
+	Password func() (string, error)
 
-	TLS            *tls.Config
+	TLS            *tls.Config   // for https:// seeds
 	ConnectTimeout time.Duration // 10 s
-	StallTimeout   time.Duration // without a byte in either direction, 60 s
-	RetryTimeout   time.Duration // how long idempotent calls are retried, 30 s; negative: not at all
-	MaxConns       int           // kept alive per gateway, 64
+	StallTimeout   time.Duration // the longest silence of a transfer, 60 s
+	RetryTimeout   time.Duration // how long a call is tried again, 30 s; negative: not at all
+	MaxConns       int           // connections kept alive per gateway, 64
 
-	Logger logrus.FieldLogger
+	Logger logrus.FieldLogger // nil: silent
 	// Observe is told of each request once it has ended: endpoint kind such as
-	// "PUT /breakpointfiles/{name}", HTTP status (0: none), time, body bytes.
+	// "PUT /breakpointfiles/{name}", HTTP status (0: none), time, body bytes. For a
+	// stream, once it is open. It must not block.
 	Observe func(endpoint string, status int, took time.Duration, sent, received int64)
+}
+
+// StaticPassword is an Options.Password that never changes.
+func StaticPassword(password string) func() (string, error) {
+	return func() (string, error) { return password, nil }
 }
 
 // Client is one user's access to SCM through one of several seeds. Safe for
@@ -44,8 +52,10 @@ type Client struct {
 	}
 }
 
-// New returns a client for seeds of the form "host:port/site", optionally with
-// "https://" in front. It makes no request.
+// New returns a client for seeds of the form "host:port/site", with "https://" in
+// front where TLS is spoken. Login tries them in random order; the one that takes
+// it serves the session, and when it cannot be reached any more the others are
+// tried. New makes no request; [Invalid] when a seed is malformed.
 func New(seeds []string, o Options) (*Client, error) {
 	c := &Client{o: o}
 	for _, s := range seeds {
@@ -91,7 +101,8 @@ func New(seeds []string, o Options) (*Client, error) {
 	return c, nil
 }
 
-// Close drops idle connections. It does not log out.
+// Close drops idle connections. It neither logs out nor ends calls under way,
+// and the client can still be used.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
 // Seed returns the seed in use, or the first one before the first login.

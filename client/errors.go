@@ -65,12 +65,12 @@ func Kinds() []Kind {
 
 // Error is every error of this package.
 type Error struct {
-	Op   string    // what was tried, "create file"
-	Name string    // what it was tried on, may be empty
-	Kind Kind      // what it means: branch on this
-	Code wire.Code // the server's, 0 if it did not say
-	HTTP int       // status line, 0 if there was none
-	Err  error     // cause, may be nil
+	Op   string // what was tried, "create file"
+	Name string // what it was tried on, may be empty
+	Kind Kind   // what it means: branch on this
+	Code Code   // the server's, 0 if it did not say
+	HTTP int    // status line, 0 if there was none
+	Err  error  // cause, may be nil
 
 	unsent      bool // no byte of the request was sent
 	sessionGone bool // the message says so
@@ -111,7 +111,7 @@ func KindOf(err error) Kind {
 }
 
 // CodeOf returns the server's code, 0 if there is none.
-func CodeOf(err error) wire.Code {
+func CodeOf(err error) Code {
 	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}

@@ -20,7 +20,7 @@ func example(fn func(ctx context.Context, seed string)) {
 }
 
 func connect(seed string) *client.Client {
-	c, err := client.New([]string{seed}, client.Options{User: "admin", Password: func() (string, error) { return "admin", nil }})
+	c, err := client.New([]string{seed}, client.Options{User: "admin", Password: client.StaticPassword("admin")})
 	if err != nil {
 		panic(err)
 	}
@@ -32,7 +32,7 @@ func Example() {
 	example(func(ctx context.Context, seed string) {
 		c, err := client.New([]string{seed, "127.0.0.1:1/rootsite"}, client.Options{
 			User:     "admin",
-			Password: func() (string, error) { return "admin", nil },
+			Password: client.StaticPassword("admin"),
 		})
 		if err != nil {
 			fmt.Println(err)

@@ -16,8 +16,9 @@ import (
 	"github.com/sequoiacm/scmfs/internal/wire"
 )
 
-// NewFileID chooses an id for a file to create. Server id and serial are random:
-// a server that is given the id by us does not count it.
+// NewFileID chooses an id for [NewFile], which makes a lost answer of its creation
+// certain to settle. The seconds of now are part of the id and must be those of
+// NewFile.CreateTime if that is set; the rest is random.
 func NewFileID(now time.Time) FileID {
 	var b [6]byte
 	_, _ = rand.Read(b[:]) // never fails

@@ -61,11 +61,11 @@ type File struct {
 	Size                                   int64
 	Data                                   DataID
 	User, UpdateUser                       string
-	CreateTime, UpdateTime, DataCreateTime time.Time
+	CreateTime, UpdateTime, DataCreateTime time.Time // see ModTime
 	MimeType, Title, Author, ClassID       string
 	MD5                                    string // base64, empty unless computed
 	Tags                                   []string
-	CustomTags, Metadata                   map[string]string
+	CustomTags, Metadata                   map[string]string // values that are no strings are left out
 }
 
 // Content names the bytes of this version.
@@ -109,7 +109,7 @@ type BreakpointFile struct {
 	pending *[]byte // of buffered uploads, not sent yet
 
 	Name, Site             string // Site is the owner: only there can it be uploaded and converted
-	ChecksumType           wire.ChecksumType
+	ChecksumType           ChecksumType
 	Checksum               uint32 // of bytes [0, Size)
 	Data                   DataID // what a file made of it will have
 	Completed              bool
@@ -120,25 +120,32 @@ type BreakpointFile struct {
 	MD5                    string // base64
 }
 
-// NewFile describes a file to create. ID may be chosen by the caller, see
-// [NewFileID]: a lost answer is then settled by asking for that id.
+// NewFile describes a file to create. Only Name is required. All of it travels
+// in one header, of which a gateway takes about 7 KiB in percent-encoding: more
+// is [TooLarge].
 type NewFile struct {
-	ID                      FileID
-	Name                    string
-	Dir                     DirID
+	ID                      FileID // of the caller's choice, see [NewFileID]; "" = the server's
+	Name                    string // see [CheckFileName]
+	Dir                     DirID  // "" = the root
 	MimeType, Title, Author string
 	Tags                    []string
-	CustomTags, Metadata    map[string]string
-	CreateTime              time.Time
-	Overwrite, NeedMD5      bool
+	CustomTags              map[string]string // at most 10, keys to 128 and values to 256 characters
+	Metadata                map[string]string // custom_metadata, free
+	CreateTime              time.Time         // zero: now; milliseconds count
+	Overwrite               bool              // a file of this name is removed in the same step, with all its versions
+	NeedMD5                 bool              // let the server compute it
 }
 
 // BreakpointOptions describes a breakpoint file to create.
 type BreakpointOptions struct {
-	ChecksumType wire.ChecksumType // "" = NONE
-	NeedMD5      bool
-	CreateTime   time.Time // zero: now
+	ChecksumType ChecksumType // "" = NONE, which leaves nothing to compare a resumed upload with
+	NeedMD5      bool         // let the server compute it when the file is completed
+	CreateTime   time.Time    // zero: now; it becomes the DataCreateTime of what is made of it
 }
+
+// Code is the store's own number of an error, negative, or the HTTP status of a
+// framework's, positive.
+type Code = wire.Code
 
 // ChecksumType is how the server computes a breakpoint file's running checksum.
 type ChecksumType = wire.ChecksumType

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"reflect"
 	"slices"
@@ -72,7 +71,8 @@ func (s *Store) convertToVersion(ctx context.Context, id FileID, expect Version,
 
 // SetProperty changes one property of the current version (part 2 section 3.7):
 // name, directory_id, parent_directory_path, title, author, mime_type, tags,
-// add_tag, custom_tag, custom_metadata and so on; [Unsupported] for others. It
+// add_tag, custom_tag, custom_metadata and so on; [Unsupported] for others. The
+// value is a string, []string or map[string]string. It
 // is not atomic with anything: the last writer wins. UPDATE on the file.
 //
 // After a lost answer the file is asked before the change is sent again.
@@ -80,6 +80,9 @@ func (s *Store) SetProperty(ctx context.Context, id FileID, key string, value an
 	op := "set " + key
 	if err := checkedID(op, string(id)); err != nil {
 		return File{}, err
+	}
+	if m, ok := value.(map[string]string); ok {
+		value = stringDoc(m)
 	}
 	info := encodeDoc(wire.Doc{{Key: key, Value: value}})
 	if len(wire.Escape(info)) > maxHeader {
@@ -128,7 +131,7 @@ func hasProperty(f File, key string, value any) bool {
 
 // SetMetadata replaces the whole custom_metadata of the current version.
 func (s *Store) SetMetadata(ctx context.Context, id FileID, m map[string]string) (File, error) {
-	return s.SetProperty(ctx, id, "custom_metadata", stringDoc(maps.Clone(m)))
+	return s.SetProperty(ctx, id, "custom_metadata", m)
 }
 
 // RenameFile gives a file another name in its directory; [Exist] when a file has
