@@ -137,6 +137,19 @@ func TestPagesGoOnBehindTheLastName(t *testing.T) {
 	assert.Equal(t, client.Protocol, client.KindOf(err), err)
 }
 
+// A workspace without directories says so once.
+func TestLookupInAFlatWorkspace(t *testing.T) {
+	flat := step{want: "GET /rootsite/api/v1/files/?workspace_name=ws1&filter=%7B%22name%22%3A%22a%2Fb%22%7D&orderby=%7B%22create_time%22%3A-1%2C%22id%22%3A-1%7D&skip=0&limit=1&selector=" + fullSelector + "&scope=1",
+		answer: `[{"id":"` + fileID + `","name":"a/b"}]`}
+	s := newScript(t, step{want: "GET /rootsite/api/v1/directories/id/" + rootID + "/listfiles?workspace_name=ws1&filter=%7B%22name%22%3A%22a%2Fb%22%7D" + byName + "1&selector=" + fullSelector, status: 500, answer: scmError("-244")}, flat, flat)
+	ws := s.client().Workspace("ws1")
+	for range 2 {
+		f, err := ws.LookupFile(t.Context(), client.RootDir, "a/b")
+		require.NoError(t, err)
+		assert.EqualValues(t, fileID, f.ID)
+	}
+}
+
 type endless struct{ chunk []byte }
 
 func (e endless) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -15,7 +15,9 @@ import (
 
 	"github.com/sequoiacm/scmfs/client"
 	"github.com/sequoiacm/scmfs/internal/server"
+	"github.com/sequoiacm/scmfs/internal/server/repo"
 	"github.com/sequoiacm/scmfs/internal/storetest"
+	"github.com/sequoiacm/scmfs/internal/wire"
 )
 
 const mib = 1 << 20
@@ -259,4 +261,36 @@ func TestUploadSources(t *testing.T) {
 	u.kind(client.Invalid, record.Upload(t.Context(), nothing(), small))
 	u.kind(client.Invalid, record.Refresh(t.Context()))
 	u.kind(client.Canceled, b.Upload(canceled(t.Context()), bytes.NewReader([]byte("x")), small))
+}
+
+// C16, C18, C19, C20: storage whose increments begin at multiples of 5 MiB.
+func TestUploadOnS3(t *testing.T) {
+	srv := storetest.Serve(t, storetest.Options{Repo: repo.Options{S3Parts: true}})
+	u := &uploads{T: t, s: srv.Client(t).Workspace("ws"), seen: &requests{n: map[string]int{}}}
+	content := storetest.Pattern(11*mib + 3)
+	for name, o := range map[string]client.UploadOptions{"default": {}, "one part": {Increment: 5 * mib}, "two parts": {Increment: 10 * mib}, "buffered": {Buffered: true}} {
+		b := u.bp(client.ChecksumCRC32)
+		require.NoError(t, b.Upload(t.Context(), pipe(content), o), name)
+		u.becomes(b, content)
+	}
+	b := u.bp(client.ChecksumCRC32)
+	at := 0
+	for _, n := range []int{3 * mib, 7 * mib, mib + 3} {
+		require.NoError(t, b.IncrementalUpload(t.Context(), pipe(content[at:at+n]), at+n == len(content), client.UploadOptions{Buffered: true}))
+		at += n
+	}
+	u.becomes(b, content)
+
+	b = u.bp(client.ChecksumCRC32)
+	require.NoError(t, b.IncrementalUpload(t.Context(), pipe(content[:mib]), false, client.UploadOptions{}))
+	err := b.IncrementalUpload(t.Context(), pipe(content[mib:]), false, client.UploadOptions{})
+	assert.Equal(t, wire.CodeDataBreakpointWriteError, client.CodeOf(err), err)
+	require.NoError(t, b.IncrementalUpload(t.Context(), nothing(), true, client.UploadOptions{}), "it can still be completed as it is")
+	u.becomes(b, content[:mib])
+}
+
+func TestUploadWithoutBreakpoints(t *testing.T) {
+	srv := storetest.Serve(t, storetest.Options{Repo: repo.Options{NoBreakpoints: true}})
+	_, err := srv.Client(t).Workspace("ws").CreateBreakpointFile(t.Context(), "b", client.BreakpointOptions{})
+	assert.Equal(t, client.Unsupported, client.KindOf(err), err)
 }
