@@ -307,6 +307,17 @@ func TestSeedsFailOverInSession(t *testing.T) {
 	assert.Equal(t, "q1", d.Name)
 }
 
+// A call that could not even log in was not sent: it may be tried again whatever
+// it changes.
+func TestLoginIsTriedAgainForAnyCall(t *testing.T) {
+	login := step{want: "POST /login", body: "username=alice&password=s3cret-Pass", cut: true}
+	salt := step{want: "POST /auth/api/v2/salt", body: "username=alice", status: 404}
+	again := login
+	again.cut, again.set = false, map[string]string{"x-auth-token": token}
+	s := newScript(t, salt, login, salt, again, step{want: "DELETE /rootsite/api/v1/files/" + fileID + "?workspace_name=docs&is_physical=true"})
+	require.NoError(t, s.client(retrying).Workspace("docs").DeleteFile(t.Context(), fileID))
+}
+
 func TestSeedForms(t *testing.T) {
 	for _, bad := range []string{"", "host", "host:80", "host:80/", "host/site", "ftp://host:80/site", "host:80/a/b", "host:80/a%b", "host:80/a;b",
 		`host:80/a\b`, "host:80/a?b", "user:pw@host:80/s", "http://user@host:80/s", "host:80/a b", "ho st:80/s", "http:///s"} {

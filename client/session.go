@@ -169,7 +169,11 @@ func (c *Client) authed(ctx context.Context, k *call) (http.Header, error) {
 	stale, lost, moved := 0, false, false
 	for {
 		s, err := c.session(ctx, stale)
-		if err != nil {
+		if e, ok := errors.AsType[*Error](err); ok {
+			mine := *e // callers share the login's error
+			mine.unsent = true
+			return nil, &mine
+		} else if err != nil {
 			return nil, err
 		}
 		h, err := c.once(ctx, k, s)
