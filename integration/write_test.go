@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -224,20 +225,19 @@ func TestServerKillLosesNothing(t *testing.T) {
 	ws := s.api().Workspace("default")
 	names := map[string]client.File{}
 	for round := range 5 {
-		stop := make(chan struct{})
+		// A call would wait for the dead server to come back.
+		ctx, stop := context.WithCancel(t.Context())
 		done := make(chan map[string]client.File)
 		go func() {
 			made := map[string]client.File{}
 			for i := 0; ; i++ {
-				select {
-				case <-stop:
+				if ctx.Err() != nil {
 					done <- made
 					return
-				default:
 				}
 				name := fmt.Sprintf("r%d-%d", round, i)
 				body := strings.Repeat(name, 1+i%5000)
-				if f, err := ws.CreateFile(t.Context(), client.NewFile{Name: name}, client.BytesBody([]byte(body))); err == nil {
+				if f, err := ws.CreateFile(ctx, client.NewFile{Name: name}, client.BytesBody([]byte(body))); err == nil {
 					made[name] = f
 				}
 			}
@@ -247,7 +247,7 @@ func TestServerKillLosesNothing(t *testing.T) {
 			return err == nil && n > int64(len(names)+20)
 		}, patience, 10*time.Millisecond)
 		s.kill()
-		close(stop)
+		stop()
 		for k, v := range <-done {
 			names[k] = v
 		}
