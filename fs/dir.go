@@ -95,7 +95,7 @@ func (d *dirNode) fill(out *fuse.Attr) {
 	if a.gid != nil {
 		out.Gid = *a.gid
 	}
-	out.Nlink = 2
+	out.Nlink = d.list.nlink()
 	if gone {
 		out.Nlink = 0
 	}

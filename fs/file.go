@@ -270,10 +270,7 @@ func (n *fileNode) fill(out *fuse.Attr) time.Duration {
 	opt := &n.ws.fs.opt
 	d := n.liveLocked()
 	out.Ino = n.ino
-	out.Mode = n.kind | opt.FileMode
-	if n.px.Perm != nil {
-		out.Mode = n.kind | *n.px.Perm
-	}
+	out.Mode = n.kind | n.permLocked(n.px)
 	out.Owner = fuse.Owner{Uid: opt.UID, Gid: opt.GID}
 	if n.px.UID != nil {
 		out.Uid = *n.px.UID
@@ -313,6 +310,14 @@ func (n *fileNode) fill(out *fuse.Attr) time.Duration {
 		return opt.Expiry
 	}
 	return max(n.freshLocked(), time.Millisecond)
+}
+
+// permLocked is the permissions that attributes stand for.
+func (n *fileNode) permLocked(px posix) uint32 {
+	if px.Perm != nil {
+		return *px.Perm
+	}
+	return n.ws.fs.opt.FileMode
 }
 
 // mtimeLocked prefers what a program set, then what was shown while the content

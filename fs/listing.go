@@ -34,6 +34,7 @@ type listing struct {
 	singles int       // single lookups since singlesAt; guarded by mu
 	since   time.Time // guarded by mu
 	huge    bool      // known to be longer than a page; guarded by mu
+	subdirs int       // directories in rows; guarded by mu
 }
 
 // change is one local change of a directory; a row without records is a removal.
@@ -81,9 +82,37 @@ func (l *listing) apply(c change) {
 		l.fetch.changes = append(l.fetch.changes, c)
 	}
 	if !l.at.IsZero() {
+		if old, ok := findRow(l.rows, c.name); ok && old.dir != nil {
+			l.subdirs--
+		}
+		if c.row.dir != nil {
+			l.subdirs++
+		}
 		l.rows = c.apply(l.rows, !l.shared)
 		l.shared = false
 	}
+}
+
+// nlink is the link count of the directory: one for its name, one for its own
+// ".", one for the ".." of each directory in it. One that was never listed has 1,
+// which programs know as "not counted": 2 would say that it has none inside.
+func (l *listing) nlink() uint32 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.at.IsZero() && l.ws.directories {
+		return 1
+	}
+	return 2 + uint32(l.subdirs)
+}
+
+func countDirs(rows []row) int {
+	n := 0
+	for _, r := range rows {
+		if r.dir != nil {
+			n++
+		}
+	}
+	return n
 }
 
 // publish records a file of this directory that was just made or changed. It
@@ -103,7 +132,7 @@ func (l *listing) publish(f *client.File) {
 func (l *listing) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rows, l.at, l.shared = nil, time.Time{}, false
+	l.rows, l.at, l.shared, l.subdirs = nil, time.Time{}, false, 0
 }
 
 // dropFile takes a file's row away, under whatever name it is.
@@ -124,7 +153,7 @@ func (l *listing) dropFile(id client.FileID) {
 func (l *listing) isEmpty() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rows, l.shared, l.at = nil, false, l.ws.fs.opt.Now()
+	l.rows, l.shared, l.at, l.subdirs = nil, false, l.ws.fs.opt.Now(), 0
 	l.until = l.at.Add(l.ws.fs.opt.Expiry)
 }
 
@@ -170,6 +199,7 @@ func (l *listing) finish(f *fetch, rows []row, err error) {
 		}
 		if l.fetch == f { // a probe that a full listing overtook has missed changes
 			l.rows, l.at, l.shared, l.huge = rows, f.at, true, len(rows) > pageRows
+			l.subdirs = countDirs(rows)
 			l.until = believed(f.at, l.ws.fs.opt.Now(), l.ws.fs.opt.Expiry)
 			n = len(rows)
 		}

@@ -64,7 +64,7 @@ func (fs *FS) Mount(mountpoint string, o MountOptions) (*Mounted, error) {
 		o.FsName = "scmfs"
 	}
 	opts := fs.nodeOptions(fs.kernelOptions(o))
-	raw := observe(fusefs.NewNodeFS(fs.root, opts), fs.opt.Observe)
+	raw := observe(killPriv{fusefs.NewNodeFS(fs.root, opts)}, fs.opt.Observe)
 	server, err := fuse.NewServer(raw, dir, &opts.MountOptions)
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", dir, err)

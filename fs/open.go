@@ -147,7 +147,7 @@ func (n *fileNode) edit(ctx context.Context, truncate bool) (*writeback.Draft, e
 		defer n.ws.watch(d)
 	}
 	n.draft = d
-	n.mtimeAt = n.ws.fs.opt.Now().Add(-1) // whatever time was set is over with the first write
+	n.mtimeAt = time.Time{} // whatever time was set is over with the first write, O_TRUNC included
 	n.mu.Unlock()
 	return d, nil
 }

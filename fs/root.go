@@ -45,7 +45,7 @@ func newRootNode(fs *FS) *rootNode {
 // Getattr implements fusefs.NodeGetattrer.
 func (r *rootNode) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	opt := &r.fs.opt
-	out.Mode, out.Nlink, out.Size = syscall.S_IFDIR|opt.DirMode, 2, 4096
+	out.Mode, out.Nlink, out.Size = syscall.S_IFDIR|opt.DirMode, 1, 4096 // 1: not counted
 	out.Owner = fuse.Owner{Uid: opt.UID, Gid: opt.GID}
 	out.SetTimes(&r.born, &r.born, &r.born)
 	return 0

@@ -70,11 +70,17 @@ func (n *fileNode) resize(octx, ctx context.Context, fh fusefs.FileHandle, size 
 type wish struct {
 	perm, uid, gid *uint32
 	mtime, atime   time.Time
-	now            bool // mtime is "now": nothing that needs to be kept exactly
+	kill           bool // set-user-id and set-group-id go
 }
 
 func (w wish) stored() bool {
-	return w.perm != nil || w.uid != nil || w.gid != nil || !w.mtime.IsZero()
+	return w.perm != nil || w.uid != nil || w.gid != nil || !w.mtime.IsZero() || w.kill
+}
+
+// killed tells whether set-user-id and set-group-id go: a new owner, or a
+// truncation by somebody without privilege.
+func (w wish) killed(kind uint32) bool {
+	return kind == syscall.S_IFREG && (w.kill || w.uid != nil || w.gid != nil)
 }
 
 func (n *fileNode) wanted(in *fuse.SetAttrIn) wish {
@@ -93,10 +99,11 @@ func wishOf(in *fuse.SetAttrIn, now time.Time) (w wish) {
 	if g, ok := in.GetGID(); ok {
 		w.gid = &g
 	}
+	w.kill = in.Valid&fuse.FATTR_KILL_SUIDGID != 0
 	// SETATTR carries explicit times, or flags that say "now".
 	if in.Valid&fuse.FATTR_MTIME != 0 {
 		if in.Valid&fuse.FATTR_MTIME_NOW != 0 {
-			w.mtime, w.now = now, true
+			w.mtime = now
 		} else {
 			w.mtime = time.Unix(int64(in.Mtime), int64(in.Mtimensec))
 		}
@@ -130,6 +137,10 @@ func (n *fileNode) change(ctx context.Context, w wish) syscall.Errno {
 	}
 	if w.gid != nil {
 		px.GID = w.gid
+	}
+	if perm := n.permLocked(px); w.killed(n.kind) && w.perm == nil && withoutPriv(perm) != perm {
+		perm = withoutPriv(perm)
+		px.Perm = &perm
 	}
 	if !w.mtime.IsZero() {
 		px.MTime, px.Major = w.mtime, n.nextMajorLocked()

@@ -36,6 +36,7 @@ func (v *versionsDir) fill(out *fuse.Attr) {
 	v.of.fill(out)
 	out.Ino = v.ino
 	out.Mode &^= 0o222
+	out.Nlink = 1 // not counted: every file is a directory here
 }
 
 // Getattr implements fusefs.NodeGetattrer.
