@@ -79,9 +79,7 @@ func (w wish) stored() bool {
 
 // killed tells whether set-user-id and set-group-id go: a new owner, or a
 // truncation by somebody without privilege.
-func (w wish) killed(kind uint32) bool {
-	return kind == syscall.S_IFREG && (w.kill || w.uid != nil || w.gid != nil)
-}
+func (w wish) killed() bool { return w.kill || w.uid != nil || w.gid != nil }
 
 func (n *fileNode) wanted(in *fuse.SetAttrIn) wish {
 	now := n.ws.fs.opt.Now()
@@ -138,7 +136,7 @@ func (n *fileNode) change(ctx context.Context, w wish) syscall.Errno {
 	if w.gid != nil {
 		px.GID = w.gid
 	}
-	if perm := n.permLocked(px); w.killed(n.kind) && w.perm == nil && withoutPriv(perm) != perm {
+	if perm := n.permLocked(px); w.killed() && w.perm == nil && withoutPriv(perm) != perm {
 		perm = withoutPriv(perm)
 		px.Perm = &perm
 	}
