@@ -18,6 +18,7 @@
 //	handle.mu    < readcache
 //	fileNode.mu  < writeback's locks
 //	partialNode.mu < writeback's locks
+//	workspace.news < fileNode.mu, listing.mu, table.mu
 //	listing.mu, fetch.mu, rowBudget.mu, rootNode.mu, dirNode.mu,
 //	workspace.attrMu, table.mu, FS.mu, FS.inodeMu: nothing is taken under them,
 //	except FS.inodeMu < go-fuse's locks

@@ -135,20 +135,6 @@ func (l *listing) forget() {
 	l.rows, l.at, l.shared, l.subdirs = nil, time.Time{}, false, 0
 }
 
-// dropFile takes a file's row away, under whatever name it is.
-func (l *listing) dropFile(id client.FileID) {
-	l.mu.Lock()
-	i := slices.IndexFunc(l.rows, func(r row) bool { return r.file != nil && r.file.ID == id })
-	var name string
-	if i >= 0 {
-		name = l.rows[i].name
-	}
-	l.mu.Unlock()
-	if name != "" {
-		l.drop(name)
-	}
-}
-
 // isEmpty records that the directory was just made.
 func (l *listing) isEmpty() {
 	l.mu.Lock()

@@ -45,12 +45,14 @@ func (h *dirHandle) start() {
 		return
 	}
 	ws := h.dir.ws
-	h.rows = h.dir.list.list(false)
 	h.skip = make(map[string]bool)
-	dir := h.dir.id
-	for _, d := range ws.fs.queue.InDir(ws.name, dir) {
-		if n := ws.files.peek(d.FileID()); n != nil && !n.current() {
-			continue // its writer was killed
+	// The drafts before the rows: what is published in between is found twice, in
+	// the other order it would be missed.
+	drafts := ws.fs.queue.InDir(ws.name, h.dir.id)
+	h.rows = h.dir.list.list(false)
+	for _, d := range drafts {
+		if n := ws.files.peek(d.FileID()); n == nil && !d.Dirty() || n != nil && !n.current() {
+			continue // removed since it was published, or its writer was killed
 		}
 		t := d.Target()
 		h.locals = append(h.locals, row{name: t.Name, file: &client.File{ID: d.FileID(), Name: t.Name}})

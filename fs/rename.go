@@ -146,6 +146,9 @@ func (m move) file(ctx context.Context, n *fileNode) syscall.Errno {
 			n.ws.fs.log.WithError(err).WithField("name", m.newName).Warn("draft of a renamed file")
 		}
 	}
+	ws := m.from.ws
+	ws.news.Lock()
+	defer ws.news.Unlock()
 	n.renamed(f)
 	m.from.list.drop(m.name)
 	m.to.list.set(row{name: m.newName, file: &f})

@@ -91,6 +91,8 @@ func (n *fileNode) publishClosed(ctx context.Context, d *writeback.Draft) syscal
 // rebind lets node n stand for the file that target stood for.
 func (m move) rebind(n, target *fileNode, rec *client.File) {
 	ws := m.from.ws
+	ws.news.Lock()
+	defer ws.news.Unlock()
 	n.mu.Lock()
 	old := n.id
 	n.id, n.rec, n.seen, n.local = rec.ID, rec, ws.fs.opt.Now(), ws.fs.opt.Now()

@@ -2,10 +2,12 @@ package fs
 
 import (
 	"context"
+	"slices"
 	"syscall"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/sequoiacm/scmfs/client"
+	"github.com/sequoiacm/scmfs/writeback"
 )
 
 var (
@@ -31,7 +33,9 @@ func (d *dirNode) Unlink(ctx context.Context, name string) syscall.Errno {
 	if errno := e.file.remove(octx); errno != 0 {
 		return errno
 	}
+	d.ws.news.Lock()
 	d.list.drop(name)
+	d.ws.news.Unlock()
 	d.touched()
 	return 0
 }
@@ -91,7 +95,7 @@ func (d *dirNode) Rmdir(ctx context.Context, name string) syscall.Errno {
 
 // remove deletes an empty directory.
 func (d *dirNode) remove(ctx context.Context) syscall.Errno {
-	if len(d.ws.fs.queue.InDir(d.ws.name, d.id)) > 0 {
+	if slices.ContainsFunc(d.ws.fs.queue.InDir(d.ws.name, d.id), (*writeback.Draft).Dirty) {
 		return syscall.ENOTEMPTY
 	}
 	err := d.ws.store.DeleteDirectory(ctx, d.id)

@@ -35,6 +35,9 @@ type workspace struct {
 
 	flatOnce sync.Once // says once why mkdir is refused
 
+	// news makes a change of a node and of the listing one step: a close that
+	// returns because the node knows the new version must find its name listed.
+	news sync.Mutex
 }
 
 // root returns the node of the workspace's own directory.
@@ -72,6 +75,12 @@ func (ws *workspace) listingOf(id client.DirID) *listing {
 // published takes a file that this mount just changed or created into the node
 // and the listing, so that the change needs no request to be seen.
 func (ws *workspace) published(f client.File) {
+	ws.news.Lock()
+	defer ws.news.Unlock()
+	ws.publishedLocked(f)
+}
+
+func (ws *workspace) publishedLocked(f client.File) {
 	n := ws.files.peek(f.ID)
 	if n != nil {
 		n.adopt(f)
@@ -79,29 +88,33 @@ func (ws *workspace) published(f client.File) {
 	ws.place(n, f)
 }
 
-// place puts a file with node n, nil for none, into its directory's listing.
+// place puts a file with node n, nil for none, into its directory's listing. The
+// caller holds news.
 func (ws *workspace) place(n *fileNode, f client.File) {
 	l := ws.listingOf(f.Dir)
 	if l == nil {
 		return
 	}
-	l.publish(&f)
 	if n == nil || n.named(f.Dir, f.Name) {
+		l.publish(&f)
 		return
 	}
 	// Renamed or removed between the two steps: the name must not come back. Not
 	// so when another node has become that file, by a rename onto it: the name is
 	// in use.
-	if now := ws.files.peek(f.ID); now == nil || now == n {
-		l.dropFile(f.ID)
+	if now := ws.files.peek(f.ID); now != nil && now != n {
+		l.publish(&f)
 	}
 }
 
 // announced is published for the record of a publication. It may come late, when
-// the file has been renamed already; the first to bring a version counts.
+// the file has been renamed already; the first to bring a version counts, and
+// whoever comes second finds it in the listing.
 func (ws *workspace) announced(f client.File) {
+	ws.news.Lock()
+	defer ws.news.Unlock()
 	if n := ws.files.peek(f.ID); n != nil && n.knows(f) {
 		return
 	}
-	ws.published(f)
+	ws.publishedLocked(f)
 }

@@ -328,7 +328,7 @@ func (d *Draft) finish(ctx context.Context, gen int64, f client.File, partial bo
 	d.mu.published, d.mu.seal, d.mu.held = gen, nil, false
 	mark := d.mu.up.mark
 	d.mu.up = upload{last: f, mark: mark}
-	d.mu.metaSet = false
+	d.mu.metaSet, d.mu.untold = false, true
 	if partial {
 		d.mu.up.name, d.mu.up.completed, d.mu.up.doubt = t.Name, true, true
 		d.mu.up.acked, d.mu.up.sent, d.mu.up.local = d.mu.size, d.mu.size, true
@@ -346,5 +346,8 @@ func (d *Draft) finish(ctx context.Context, gen int64, f client.File, partial bo
 		d.q.o.Logger.WithError(err).Warn("a finished draft's record stays; the next start removes it")
 	}
 	d.tell(Event{Kind: Published, File: f})
+	d.mu.Lock()
+	d.mu.untold = false
+	d.mu.Unlock()
 	return nil
 }

@@ -50,6 +50,7 @@ type Draft struct {
 		origin  client.Content
 		extents extents // bytes in the spool; the rest comes from origin
 		partial bool    // extents count: part of the content is not local
+		untold  bool    // published, and the watchers have not heard yet
 		size    int64
 		modTime time.Time
 		meta    map[string]string
@@ -180,6 +181,12 @@ func (d *Draft) Dirty() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.dirtyLocked()
+}
+
+func (d *Draft) listed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.dirtyLocked() || d.mu.untold
 }
 
 func (d *Draft) dirtyLocked() bool {

@@ -166,7 +166,8 @@ func (q *Queue) ForFile(ws string, id client.FileID) (*Draft, bool) {
 	return d, ok
 }
 
-// InDir returns the drafts of a directory that are not published yet.
+// InDir returns the drafts of a directory that are not published yet, or so
+// recently that the watchers have not heard: a name is never in neither place.
 func (q *Queue) InDir(ws string, dir client.DirID) []*Draft {
 	return q.dirty(dirKey{ws: ws, dir: dir})
 }
@@ -183,7 +184,7 @@ func (q *Queue) dirty(k dirKey) []*Draft {
 	q.mu.Unlock()
 	kept := out[:0]
 	for _, d := range out {
-		if d.Dirty() {
+		if d.listed() {
 			kept = append(kept, d)
 		}
 	}
