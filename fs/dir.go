@@ -26,7 +26,7 @@ type dirNode struct {
 	mu      sync.Mutex
 	rec     client.Directory // guarded by mu
 	changed time.Time        // last change of its names through this mount; guarded by mu
-	gone    bool             // removed through this mount; guarded by mu
+	gone    *dirAttrs        // set when removed through this mount: what it had; guarded by mu
 }
 
 var (
@@ -83,6 +83,9 @@ func (d *dirNode) fill(out *fuse.Attr) {
 	rec, changed, gone := d.rec, d.changed, d.gone
 	d.mu.Unlock()
 	a := d.ws.attrsOf(d.id)
+	if gone != nil {
+		a = *gone
+	}
 	out.Ino = d.ino
 	out.Mode = syscall.S_IFDIR | opt.DirMode
 	if a.perm != nil {
@@ -96,7 +99,7 @@ func (d *dirNode) fill(out *fuse.Attr) {
 		out.Gid = *a.gid
 	}
 	out.Nlink = d.list.nlink()
-	if gone {
+	if gone != nil {
 		out.Nlink = 0
 	}
 	out.Size = 4096

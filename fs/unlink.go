@@ -107,10 +107,11 @@ func (d *dirNode) remove(ctx context.Context) syscall.Errno {
 	if err != nil && client.KindOf(err) != client.NotExist {
 		return errnoOf(ctx, err)
 	}
+	last := d.ws.attrsOf(d.id) // for whoever has it open
 	d.ws.dropAttrs(d.id)
 	d.ws.dirs.unbind(d.id, d)
 	d.mu.Lock()
-	d.gone = true
+	d.gone = &last
 	d.mu.Unlock()
 	return 0
 }
