@@ -204,8 +204,3 @@ func (d *dirNode) Link(context.Context, fusefs.InodeEmbedder, string, *fuse.Entr
 	return nil, syscall.EPERM
 }
 
-// Tmpfile implements fusefs.NodeTmpfiler. ENOSYS is meant: the kernel then
-// answers O_TMPFILE itself, and without link it would be of no use.
-func (d *dirNode) Tmpfile(context.Context, uint32, uint32, *fuse.EntryOut) (*fusefs.Inode, fusefs.FileHandle, uint32, syscall.Errno) {
-	return nil, nil, 0, syscall.ENOSYS
-}

@@ -20,7 +20,7 @@
 //	partialNode.mu < writeback's locks
 //	workspace.news < fileNode.mu, listing.mu, table.mu
 //	listing.mu, fetch.mu, rowBudget.mu, rootNode.mu, dirNode.mu,
-//	workspace.attrMu, table.mu, FS.mu, FS.inodeMu: nothing is taken under them,
+//	workspace.attrMu, trash.mu, table.mu, FS.mu, FS.inodeMu: nothing is taken under them,
 //	except FS.inodeMu < go-fuse's locks
 //
 // writeback calls back (workspace.happened) with no lock held.

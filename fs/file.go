@@ -205,6 +205,13 @@ func (n *fileNode) freshLocked() time.Duration {
 	return n.ws.fs.opt.Expiry - n.ws.fs.opt.Now().Sub(n.seen)
 }
 
+// doubt makes the next look ask the store: the version known here may be gone.
+func (n *fileNode) doubt() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.seen, n.local = time.Time{}, time.Time{}
+}
+
 // revalidate makes sure that the record is not older than the expiry. A fresh
 // listing of the directory answers without a request.
 func (n *fileNode) revalidate(ctx context.Context) syscall.Errno {

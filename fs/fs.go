@@ -74,6 +74,7 @@ func (fs *FS) workspace(info client.Workspace) *workspace {
 			fs: fs, name: info.Name, info: info, store: fs.stores.Store(info.Name), directories: info.Directories,
 		}
 		ws.partial0 = newPartialDir(ws)
+		ws.trash.ws = ws
 		fs.workspaces[info.Name] = ws
 	}
 	return ws

@@ -296,6 +296,14 @@ func (m *memStore) SetMetadata(_ context.Context, id client.FileID, meta map[str
 	return m.changeFile("SetMetadata", id, func(f *client.File) { f.Metadata = maps.Clone(meta) })
 }
 
+func (m *memStore) SetProperty(_ context.Context, id client.FileID, key string, value any) (client.File, error) {
+	return m.changeFile("SetProperty", id, func(f *client.File) {
+		if title, ok := value.(string); ok && key == "title" {
+			f.Title = title
+		}
+	})
+}
+
 func (m *memStore) DeleteFile(_ context.Context, id client.FileID) error {
 	defer m.lock("DeleteFile")()
 	f, ok := m.files[id]

@@ -78,6 +78,7 @@ func (fs *FS) Mount(mountpoint string, o MountOptions) (*Mounted, error) {
 		return nil, fmt.Errorf("mount %s: %w", dir, err)
 	}
 	fs.spawn(fs.notify.run)
+	fs.spawn(fs.sweepTrash)
 	if err := setReadAhead(dir, o.ReadAhead); err != nil {
 		fs.log.WithError(err).Debug("read-ahead stays as the kernel has it")
 	}

@@ -12,10 +12,9 @@ import (
 // Names that the mount adds to the tree. None of them can be created, and a
 // stored entry of the same name in the same place is not shown.
 const (
-	statusDirName  = ".scmfs"    // in the root
-	statusFileName = "status"    // in .scmfs
-	partialName    = ".partial"  // in every workspace
-	versionsName   = ".versions" // in every workspace
+	statusDirName = ".scmfs"    // in the root
+	partialName   = ".partial"  // in every workspace
+	versionsName  = ".versions" // in every workspace
 )
 
 const maxName = 255 // NAME_MAX, in bytes

@@ -32,12 +32,19 @@ type Options struct {
 	// ReadOnly refuses every change with EROFS.
 	ReadOnly bool
 
+	// Trash is a directory of each workspace that unlink moves files into; ""
+	// deletes them. See [CheckTrash].
+	Trash string
+	// TrashDays is after how many days they are deleted there; 0 is never.
+	TrashDays int
+
 	// Passthrough lets the kernel write into the spool file itself (Linux 6.9,
 	// CAP_SYS_ADMIN). Off, writes come to the WRITE handler.
 	Passthrough bool
 
-	// Status is shown as JSON in .scmfs/status; nil shows an empty object.
-	Status func() any
+	// Reports are the files of .scmfs by name: text as it is, anything else as
+	// JSON. They are called at each look, from many goroutines.
+	Reports map[string]func() any
 	// Observe is called once per finished operation, from many goroutines.
 	Observe func(op string, errno syscall.Errno, d time.Duration)
 	// Logger gets what an errno cannot say. nil discards.

@@ -3,6 +3,8 @@ package fs
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"syscall"
 	"time"
 
@@ -10,14 +12,14 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// statusDir is .scmfs: what the mount says about itself.
+// statusDir is .scmfs: what the mount says about itself, one file per report.
 type statusDir struct {
 	fusefs.Inode
-	fs   *FS
-	file *statusFile
-	ino  uint64
-	gen  uint64
-	born time.Time
+	fs    *FS
+	files map[string]*statusFile
+	ino   uint64
+	gen   uint64
+	born  time.Time
 }
 
 var (
@@ -29,10 +31,11 @@ var (
 )
 
 func newStatusDir(fs *FS) *statusDir {
-	return &statusDir{
-		fs: fs, ino: inoOf("", "status", ""), gen: fs.gens.next(), born: fs.opt.Now(),
-		file: &statusFile{fs: fs, ino: inoOf("", "status", statusFileName), gen: fs.gens.next()},
+	s := &statusDir{fs: fs, ino: inoOf("", "status", ""), gen: fs.gens.next(), born: fs.opt.Now(), files: map[string]*statusFile{}}
+	for name, report := range fs.opt.Reports {
+		s.files[name] = &statusFile{fs: fs, report: report, ino: inoOf("", "status", name), gen: fs.gens.next()}
 	}
+	return s
 }
 
 func (s *statusDir) fill(out *fuse.Attr) {
@@ -49,16 +52,21 @@ func (s *statusDir) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.At
 
 // Lookup implements fusefs.NodeLookuper.
 func (s *statusDir) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	if name != statusFileName {
+	f, ok := s.files[name]
+	if !ok {
 		return nil, syscall.ENOENT
 	}
-	s.file.fill(&out.Attr)
-	return s.fs.inode(ctx, s.file, syscall.S_IFREG, s.file.ino, s.file.gen), 0
+	f.fill(&out.Attr)
+	return s.fs.inode(ctx, f, syscall.S_IFREG, f.ino, f.gen), 0
 }
 
 // Readdir implements fusefs.NodeReaddirer.
 func (s *statusDir) Readdir(context.Context) (fusefs.DirStream, syscall.Errno) {
-	return fusefs.NewListDirStream([]fuse.DirEntry{{Name: statusFileName, Mode: syscall.S_IFREG, Ino: s.file.ino}}), 0
+	var entries []fuse.DirEntry
+	for _, name := range slices.Sorted(maps.Keys(s.files)) {
+		entries = append(entries, fuse.DirEntry{Name: name, Mode: syscall.S_IFREG, Ino: s.files[name].ino})
+	}
+	return fusefs.NewListDirStream(entries), 0
 }
 
 // Unlink implements fusefs.NodeUnlinker.
@@ -67,12 +75,13 @@ func (s *statusDir) Unlink(context.Context, string) syscall.Errno { return sysca
 // Rmdir implements fusefs.NodeRmdirer.
 func (s *statusDir) Rmdir(context.Context, string) syscall.Errno { return syscall.EPERM }
 
-// statusFile is .scmfs/status: the state at the time of the open, as JSON.
+// statusFile is one report: the state at the time of the open.
 type statusFile struct {
 	fusefs.Inode
-	fs  *FS
-	ino uint64
-	gen uint64
+	fs     *FS
+	report func() any
+	ino    uint64
+	gen    uint64
 }
 
 var (
@@ -81,9 +90,9 @@ var (
 )
 
 func (s *statusFile) text() []byte {
-	var v any = struct{}{}
-	if s.fs.opt.Status != nil {
-		v = s.fs.opt.Status()
+	v := s.report()
+	if text, ok := v.(string); ok {
+		return []byte(text)
 	}
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {

@@ -31,6 +31,7 @@ type Store interface {
 	RenameFile(ctx context.Context, id client.FileID, name string) (client.File, error)
 	MoveFile(ctx context.Context, id client.FileID, dir client.DirID) (client.File, error)
 	SetMetadata(ctx context.Context, id client.FileID, m map[string]string) (client.File, error)
+	SetProperty(ctx context.Context, id client.FileID, key string, value any) (client.File, error)
 	DeleteFile(ctx context.Context, id client.FileID) error
 	DeleteVersion(ctx context.Context, id client.FileID, v client.Version) error
 

@@ -51,19 +51,40 @@ func (n *fileNode) remove(ctx context.Context) syscall.Errno {
 		}
 	}
 	if published {
-		n.keepReadable(ctx)
-		if err := n.ws.store.DeleteFile(ctx, id); err != nil && client.KindOf(err) != client.NotExist {
-			if client.KindOf(err) != client.Uncertain {
-				return errnoOf(ctx, err)
-			}
-			// The answer was lost: ask whether the file is still there.
-			if _, err := n.ws.store.File(ctx, id); client.KindOf(err) != client.NotExist {
-				return syscall.EIO
-			}
+		if errno := n.removePublished(ctx, id); errno != 0 {
+			return errno
 		}
 	}
 	n.ws.files.unbind(id, n)
 	n.detach()
+	return 0
+}
+
+// removePublished deletes all versions, or moves them into the trash.
+func (n *fileNode) removePublished(ctx context.Context, id client.FileID) syscall.Errno {
+	if t := &n.ws.trash; t.enabled() && n.kind == syscall.S_IFREG {
+		n.mu.Lock()
+		rec := *n.rec
+		n.mu.Unlock()
+		inside, err := t.holds(ctx, rec.Dir)
+		if err == nil && !inside {
+			err = t.put(ctx, rec)
+		}
+		if err != nil || !inside {
+			return errnoOf(ctx, err)
+		}
+	}
+	n.keepReadable(ctx)
+	err := n.ws.store.DeleteFile(ctx, id)
+	if client.KindOf(err) == client.Uncertain {
+		// The answer was lost: ask whether the file is still there.
+		if _, err = n.ws.store.File(ctx, id); err == nil {
+			return syscall.EIO
+		}
+	}
+	if err != nil && client.KindOf(err) != client.NotExist {
+		return errnoOf(ctx, err)
+	}
 	return 0
 }
 

@@ -125,7 +125,17 @@ func (l *versionList) Unlink(ctx context.Context, name string) syscall.Errno {
 	}
 	octx, cancel := l.ws.fs.op(ctx)
 	defer cancel()
-	return errnoOf(octx, l.ws.store.DeleteVersion(octx, l.id, f.Version))
+	if err := l.ws.store.DeleteVersion(octx, l.id, f.Version); err != nil {
+		return errnoOf(octx, err)
+	}
+	if n := l.ws.files.peek(l.id); n != nil {
+		n.doubt()
+		l.ws.fs.attributesChanged(n)
+	}
+	if of := l.ws.listingOf(f.Dir); of != nil {
+		of.forget()
+	}
+	return 0
 }
 
 // versionFile is one version, read-only.
@@ -151,6 +161,12 @@ func (v *versionFile) fill(out *fuse.Attr) {
 	}
 	out.Ino, out.Mode, out.Nlink, out.Size = v.ino, syscall.S_IFREG|perm&^0o222, 1, uint64(v.file.Size)
 	out.Owner = fuse.Owner{Uid: opt.UID, Gid: opt.GID}
+	if px.UID != nil {
+		out.Uid = *px.UID
+	}
+	if px.GID != nil {
+		out.Gid = *px.GID
+	}
 	t := v.file.ModTime()
 	if !px.MTime.IsZero() && px.Major == v.file.Version.Major {
 		t = px.MTime

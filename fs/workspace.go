@@ -27,6 +27,7 @@ type workspace struct {
 	versionFiles table[string, versionFile]
 
 	partial0 *partialDir // .partial
+	trash    trash
 
 	attrMu sync.Mutex
 	// attrs are the attributes of directories, which SCM cannot keep: they live

@@ -5,7 +5,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"unicode/utf8"
@@ -25,7 +24,7 @@ var (
 
 const (
 	userPrefix = "user."
-	scmPrefix  = "user.scm." // read-only, not listed: cp -a must not try to copy them
+	scmPrefix  = "user.scm." // the store's side, see xattr_scm.go
 
 	// oddPrefix marks a key of custom_metadata that holds an attribute whose name
 	// or value is not plain text: name in hex, value in base64.
@@ -138,12 +137,12 @@ func answer(v, dest []byte) (uint32, syscall.Errno) {
 }
 
 // Getxattr implements fusefs.NodeGetxattrer.
-func (n *fileNode) Getxattr(_ context.Context, name string, dest []byte) (uint32, syscall.Errno) {
+func (n *fileNode) Getxattr(ctx context.Context, name string, dest []byte) (uint32, syscall.Errno) {
 	switch {
 	case strings.HasPrefix(name, scmPrefix):
-		v, ok := n.scm(strings.TrimPrefix(name, scmPrefix))
-		if !ok {
-			return 0, syscall.ENODATA
+		v, errno := n.scm(ctx, strings.TrimPrefix(name, scmPrefix))
+		if errno != 0 {
+			return 0, errno
 		}
 		return answer([]byte(v), dest)
 	case !strings.HasPrefix(name, userPrefix):
@@ -157,51 +156,6 @@ func (n *fileNode) Getxattr(_ context.Context, name string, dest []byte) (uint32
 		return 0, syscall.ENODATA
 	}
 	return answer(v, dest)
-}
-
-// scm answers the read-only attributes that show the store's side of a file.
-func (n *fileNode) scm(name string) (string, bool) {
-	n.mu.Lock()
-	rec, d, id := n.rec, n.liveLocked(), n.id
-	n.mu.Unlock()
-	switch name {
-	case "id":
-		return string(id), true
-	case "state":
-		if d != nil && d.Dirty() {
-			return d.State().String(), true
-		}
-		return "published", true
-	case "acknowledged":
-		if d != nil && d.Dirty() {
-			return strconv.FormatInt(d.Info().Acked, 10), true
-		}
-		if rec != nil {
-			return strconv.FormatInt(rec.Size, 10), true
-		}
-	}
-	if rec == nil {
-		return "", false
-	}
-	switch name {
-	case "version":
-		return rec.Version.String(), true
-	case "data_id":
-		return string(rec.Data), true
-	case "md5":
-		return rec.MD5, rec.MD5 != ""
-	case "mime_type":
-		return rec.MimeType, rec.MimeType != ""
-	case "title":
-		return rec.Title, rec.Title != ""
-	case "author":
-		return rec.Author, rec.Author != ""
-	case "user":
-		return rec.User, rec.User != ""
-	case "tags":
-		return strings.Join(rec.Tags, ","), len(rec.Tags) > 0
-	}
-	return "", false
 }
 
 // Listxattr implements fusefs.NodeListxattrer.
@@ -221,8 +175,6 @@ func (n *fileNode) writableXattr(name string) syscall.Errno {
 	switch {
 	case n.ws.fs.opt.ReadOnly:
 		return syscall.EROFS
-	case strings.HasPrefix(name, scmPrefix):
-		return syscall.EPERM
 	case !strings.HasPrefix(name, userPrefix), name == userPrefix:
 		return syscall.EOPNOTSUPP
 	case n.kind != syscall.S_IFREG:
@@ -235,6 +187,9 @@ func (n *fileNode) writableXattr(name string) syscall.Errno {
 func (n *fileNode) Setxattr(ctx context.Context, name string, data []byte, flags uint32) syscall.Errno {
 	if errno := n.writableXattr(name); errno != 0 {
 		return errno
+	}
+	if strings.HasPrefix(name, scmPrefix) {
+		return n.setSCM(ctx, strings.TrimPrefix(name, scmPrefix), string(data))
 	}
 	n.mu.Lock()
 	meta, px := n.meta, n.px
@@ -261,6 +216,9 @@ func (n *fileNode) Setxattr(ctx context.Context, name string, data []byte, flags
 func (n *fileNode) Removexattr(ctx context.Context, name string) syscall.Errno {
 	if errno := n.writableXattr(name); errno != 0 {
 		return errno
+	}
+	if strings.HasPrefix(name, scmPrefix) {
+		return n.setSCM(ctx, strings.TrimPrefix(name, scmPrefix), "")
 	}
 	n.mu.Lock()
 	meta, px := n.meta, n.px

@@ -14,6 +14,7 @@ import (
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 
+	"github.com/sequoiacm/scmfs/fs"
 	"github.com/sequoiacm/scmfs/writeback"
 )
 
@@ -46,6 +47,8 @@ type mountFlags struct {
 	allowOther  bool
 	uid, gid    uint32
 	umask       string
+	trash       string
+	trashDays   int
 	expiry      time.Duration
 	timeout     time.Duration
 	closing     time.Duration
@@ -81,6 +84,8 @@ func (m *mountFlags) flags(cmd *cobra.Command) {
 	f.Uint32Var(&m.uid, "uid", uint32(os.Getuid()), "owner of files that have none stored")
 	f.Uint32Var(&m.gid, "gid", uint32(os.Getgid()), "group of files that have none stored")
 	f.StringVar(&m.umask, "umask", "022", "octal permission bits to take away from files that have none stored")
+	f.StringVar(&m.trash, "trash", "", "directory of each workspace, such as .Trash, that deleted files are moved into (default: none, they are deleted)")
+	f.IntVar(&m.trashDays, "trash-days", 0, "days after which files in --trash are deleted (default: never)")
 	f.DurationVar(&m.expiry, "expiry", time.Second, "how long names and attributes are believed without asking the server")
 	f.DurationVar(&m.timeout, "timeout", time.Minute, "how long an operation may take")
 	f.DurationVar(&m.closing, "close-timeout", 2*time.Minute, "how long close waits for an upload that makes no progress; the upload goes on")
@@ -112,6 +117,13 @@ func (m *mountFlags) check() error {
 		return bad("--conflict %q: must be version or fail", m.conflict)
 	case m.expiry < 0 || m.timeout <= 0 || m.closing <= 0 || m.retry <= 0 || m.stopTimeout < 0:
 		return bad("times must be positive")
+	}
+	m.trash = strings.Trim(m.trash, "/")
+	if m.trash != "" && !fs.CheckTrash(m.trash) {
+		return bad("--trash %q: must be a directory name that the store takes", m.trash)
+	}
+	if m.trashDays < 0 || m.trashDays > 0 && m.trash == "" {
+		return bad("--trash-days %d: must be positive, and needs --trash", m.trashDays)
 	}
 	if _, err := m.umaskBits(); err != nil {
 		return bad("--umask %q: must be octal, such as 022", m.umask)

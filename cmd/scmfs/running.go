@@ -105,8 +105,8 @@ func (m *mountFlags) start(ctx context.Context, seeds, dir string, log *logrus.L
 		return nil, err
 	}
 	tree := fs.New(fs.Remote(r.client), r.queue, r.cache, fs.Options{Expiry: m.expiry, OpTimeout: m.timeout, CloseTimeout: m.closing, UID: m.uid, GID: m.gid,
-		FileMode: 0o666, DirMode: 0o777, Umask: umask, ReadOnly: m.readOnly, Passthrough: m.passthrough, Logger: log,
-		Status: func() any { return r.status() },
+		FileMode: 0o666, DirMode: 0o777, Umask: umask, ReadOnly: m.readOnly, Trash: m.trash, TrashDays: m.trashDays, Passthrough: m.passthrough, Logger: log,
+		Reports: r.reports(),
 		Observe: func(op string, errno syscall.Errno, d time.Duration) {
 			name := ""
 			if errno != 0 {

@@ -1,0 +1,86 @@
+package fs
+
+import (
+	"context"
+	"time"
+
+	"github.com/sequoiacm/scmfs/client"
+)
+
+// sweepTrash deletes what has been in the trash for longer than Options.TrashDays,
+// now and once an hour, until ctx ends.
+func (fs *FS) sweepTrash(ctx context.Context) {
+	if fs.opt.Trash == "" || fs.opt.TrashDays <= 0 || fs.opt.ReadOnly {
+		return
+	}
+	tick := time.NewTicker(trashCheck)
+	defer tick.Stop()
+	for {
+		fs.emptyTrashes(ctx)
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (fs *FS) emptyTrashes(ctx context.Context) {
+	for info, err := range fs.stores.Workspaces(ctx) {
+		if err != nil {
+			fs.log.WithError(err).Warn("trash: the workspaces cannot be listed; tried again in an hour")
+			return
+		}
+		if !info.Directories {
+			continue
+		}
+		t := &fs.workspace(info).trash
+		if err := t.empty(ctx, fs.opt.Now().UTC().AddDate(0, 0, -fs.opt.TrashDays)); err != nil {
+			fs.log.WithError(err).WithField("workspace", info.Name).Warn("trash: not all of it could be emptied; tried again in an hour")
+		}
+	}
+}
+
+// empty deletes the days that ended before a time. A name that is not a day was
+// made by somebody else and stays.
+func (t *trash) empty(ctx context.Context, before time.Time) error {
+	root, err := t.find(ctx)
+	if err != nil || root == "" {
+		return err
+	}
+	var old []client.Directory
+	for d, err := range t.ws.store.Directories(ctx, root, "") {
+		if err != nil {
+			return err
+		}
+		if day, err := time.Parse(trashDay, d.Name); err == nil && day.AddDate(0, 0, 1).Before(before) {
+			old = append(old, d)
+		}
+	}
+	for _, d := range old {
+		if err := t.emptyDay(ctx, d); err != nil {
+			return err
+		}
+		t.ws.fs.log.WithField("workspace", t.ws.name).Infof("trash: %s is over and was deleted", d.Name)
+	}
+	if l := t.ws.listingOf(root); l != nil && len(old) > 0 {
+		l.forget()
+	}
+	return nil
+}
+
+func (t *trash) emptyDay(ctx context.Context, d client.Directory) error {
+	var ids []client.FileID
+	for f, err := range t.ws.store.Files(ctx, d.ID, "") {
+		if err != nil {
+			return err
+		}
+		ids = append(ids, f.ID)
+	}
+	for _, id := range ids {
+		if err := t.ws.store.DeleteFile(ctx, id); err != nil && client.KindOf(err) != client.NotExist {
+			return err
+		}
+	}
+	return t.ws.store.DeleteDirectory(ctx, d.ID)
+}
