@@ -23,17 +23,11 @@ func withoutPriv(perm uint32) uint32 {
 	return perm
 }
 
+// kill asks the node as the kernel does with a truncation.
 func (k killPriv) kill(c <-chan struct{}, in fuse.InHeader) {
-	var out fuse.AttrOut
-	if k.GetAttr(c, &fuse.GetAttrIn{InHeader: in}, &out) != fuse.OK {
-		return
-	}
-	perm := out.Mode & 0o7777
-	if kept := withoutPriv(perm); kept != perm {
-		set := fuse.SetAttrIn{}
-		set.InHeader, set.Valid, set.Mode = in, fuse.FATTR_MODE, kept
-		k.SetAttr(c, &set, &out)
-	}
+	var set fuse.SetAttrIn
+	set.InHeader, set.Valid = in, fuse.FATTR_KILL_SUIDGID
+	k.SetAttr(c, &set, &fuse.AttrOut{})
 }
 
 func (k killPriv) Write(c <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {

@@ -77,6 +77,11 @@ func (w wish) stored() bool {
 	return w.perm != nil || w.uid != nil || w.gid != nil || !w.mtime.IsZero() || w.kill
 }
 
+// onlyKills tells whether nothing is asked for but [wish.kill].
+func (w wish) onlyKills() bool {
+	return w.perm == nil && w.uid == nil && w.gid == nil && w.mtime.IsZero()
+}
+
 // killed tells whether set-user-id and set-group-id go: a new owner, or a
 // truncation by somebody without privilege.
 func (w wish) killed() bool { return w.kill || w.uid != nil || w.gid != nil }
@@ -136,15 +141,24 @@ func (n *fileNode) change(ctx context.Context, w wish) syscall.Errno {
 	if w.gid != nil {
 		px.GID = w.gid
 	}
-	if perm := n.permLocked(px); w.killed() && w.perm == nil && withoutPriv(perm) != perm {
+	perm := n.permLocked(px)
+	killed := w.killed() && w.perm == nil && withoutPriv(perm) != perm
+	if killed {
 		perm = withoutPriv(perm)
 		px.Perm = &perm
+	} else if w.onlyKills() {
+		n.mu.Unlock()
+		return 0
 	}
 	if !w.mtime.IsZero() {
 		px.MTime, px.Major = w.mtime, n.nextMajorLocked()
 	}
 	n.mu.Unlock()
-	return n.store(ctx, px, nil, !w.mtime.IsZero())
+	errno := n.store(ctx, px, nil, !w.mtime.IsZero())
+	if killed && errno == 0 {
+		n.ws.fs.attributesChanged(n) // a write tells the kernel nothing about the mode
+	}
+	return errno
 }
 
 // nextMajorLocked is the version that a time set now belongs to.
