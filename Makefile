@@ -5,7 +5,7 @@ GO ?= go
 BIN := bin/scmfs
 DEMO ?= $(CURDIR)/demo
 # What the tests and the demo use beside Go and git.
-PACKAGES := fuse3 rsync attr
+PACKAGES := fuse3 rsync attr sqlite3
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0-dev)
 
