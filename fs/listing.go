@@ -180,6 +180,9 @@ func (l *listing) finish(f *fetch, rows []row, err error) {
 	n := -1
 	l.mu.Lock()
 	if err == nil {
+		if len(f.changes) > 0 {
+			rows = slices.Clone(rows) // readers of the fetch go by position
+		}
 		for _, c := range f.changes {
 			rows = c.apply(rows, true)
 		}
@@ -294,9 +297,14 @@ func (l *listing) single(ctx context.Context, name string) (row, bool, error) {
 // sortRows puts rows in order by shown name and drops a repeated name.
 func sortRows(rows []row) []row {
 	byName := func(a, b row) int { return strings.Compare(a.name, b.name) }
-	if !slices.IsSortedFunc(rows, byName) {
-		rows = slices.Clone(rows) // readers of the fetch go by position
-		slices.SortStableFunc(rows, byName)
+	inOrder := true
+	for i := 1; i < len(rows) && inOrder; i++ {
+		inOrder = rows[i-1].name < rows[i].name
 	}
+	if inOrder {
+		return rows
+	}
+	rows = slices.Clone(rows) // readers of the fetch go by position
+	slices.SortStableFunc(rows, byName)
 	return slices.CompactFunc(rows, func(a, b row) bool { return a.name == b.name })
 }

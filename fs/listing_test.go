@@ -209,6 +209,39 @@ func TestChangesDuringAFetchAreKept(t *testing.T) {
 	assert.Equal(t, []string{"a", "new"}, listAll(t, l))
 }
 
+// What a reader of a running fetch was shown stays where it was: it goes by
+// position, and a local removal must not shift or clear rows under it.
+func TestChangesDoNotMoveWhatWasShown(t *testing.T) {
+	l, _ := newTestListing(t, true)
+	var all []row
+	for i := range 130 {
+		name := fmt.Sprintf("f%03d", i)
+		all = append(all, row{name: name, file: &client.File{ID: client.FileID(name), Name: name}})
+	}
+	f := &fetch{wake: make(chan struct{})}
+	l.fetch = f
+	f.progress(all[:128])
+	l.drop("f000")
+	l.drop("f050")
+	l.finish(f, all, nil)
+	for i := range 130 {
+		r, ok, err := f.row(t.Context(), i)
+		require.NoError(t, err)
+		require.True(t, ok)
+		assert.Equal(t, fmt.Sprintf("f%03d", i), r.name)
+	}
+	assert.Len(t, l.rows, 128, "the listing has the changes")
+}
+
+func TestSortRowsLeavesItsArgument(t *testing.T) {
+	rows := []row{{name: "a"}, {name: "c"}, {name: "c"}, {name: "b"}, {name: "d"}}
+	assert.Equal(t, []string{"a", "b", "c", "d"}, rowNames(sortRows(rows)))
+	assert.Equal(t, []string{"a", "c", "c", "b", "d"}, rowNames(rows))
+	rows = []row{{name: "a"}, {name: "a"}, {name: "b"}}
+	assert.Equal(t, []string{"a", "b"}, rowNames(sortRows(rows)))
+	assert.Equal(t, []string{"a", "a", "b"}, rowNames(rows))
+}
+
 func TestOneFetchInFlight(t *testing.T) {
 	l, store := newTestListing(t, true)
 	store.put(t, "a")
