@@ -1,0 +1,124 @@
+// Command bench measures a mount beside the raw limit of the same server: each
+// round runs all sides one after the other, so that a busy machine slows them
+// alike, and the medians of all rounds are printed.
+//
+//	go run ./scripts/bench -scmfs bin/scmfs -dir /var/tmp/bench -rounds 5 sequential random listing
+//
+// It needs root, /dev/fuse and curl, and must not run on a file system of its
+// own mount.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// part is one thing to measure.
+type part struct {
+	name, about string
+	run         func(ctx context.Context, e *env) error
+}
+
+func parts() []part {
+	return []part{
+		{"sequential", "read one large file, cold and warm, beside curl and a local file", sequential},
+		{"random", "4 KiB cold reads by 1 and 8 jobs, beside a bare keep-alive client", random},
+		{"listing", "ls -l and find of large directories, cold and warm, beside curl", listing},
+		{"inodes", "memory for each known inode", inodes},
+	}
+}
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	e := &env{}
+	flag.StringVar(&e.binary, "scmfs", "bin/scmfs", "binary to measure, built without the race detector")
+	flag.StringVar(&e.dir, "dir", "", "directory for the server and the mount, on a local disk (required)")
+	flag.StringVar(&e.listen, "listen", "127.0.0.1:21080", "address of the server")
+	flag.StringVar(&e.http, "http", "127.0.0.1:21081", "address of the mount's metrics")
+	flag.IntVar(&e.rounds, "rounds", 5, "how often each side runs")
+	flag.Int64Var(&e.size, "size", 1<<30, "bytes of the large file")
+	flag.IntVar(&e.ops, "ops", 2000, "random reads of each job")
+	flag.StringVar(&e.counts, "files", "10000,100000", "files in the directories that are listed")
+	flag.StringVar(&e.fault, "fault", "", `fault of the server, such as "delay=5ms@GET /files/*"`)
+	flag.StringVar(&e.extra, "mount-flags", "", "more flags of scmfs mount, separated by blanks")
+	flag.Usage = func() {
+		fmt.Fprintln(os.Stderr, "usage: bench -scmfs BINARY -dir DIR PART...")
+		for _, p := range parts() {
+			fmt.Fprintf(os.Stderr, "  %-12s %s\n", p.name, p.about)
+		}
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	if e.dir == "" || flag.NArg() == 0 || e.rounds < 1 {
+		flag.Usage()
+		return fmt.Errorf("-dir and at least one part are required")
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	for _, name := range flag.Args() {
+		i := slices.IndexFunc(parts(), func(p part) bool { return p.name == name })
+		if i < 0 {
+			return fmt.Errorf("no part %q", name)
+		}
+		fmt.Printf("== %s: %s\n", name, parts()[i].about)
+		if err := e.with(ctx, parts()[i].run); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	return nil
+}
+
+// table collects figures of several rounds and prints their medians.
+type table struct {
+	unit  string
+	names []string
+	rows  map[string][]float64
+}
+
+func newTable(unit string) *table { return &table{unit: unit, rows: map[string][]float64{}} }
+
+func (t *table) add(name string, v float64) {
+	if _, ok := t.rows[name]; !ok {
+		t.names = append(t.names, name)
+	}
+	t.rows[name] = append(t.rows[name], v)
+}
+
+// print writes the medians, each as a share of the side called base.
+func (t *table) print(base string) {
+	for _, name := range t.names {
+		m := median(t.rows[name])
+		fmt.Printf("  %-34s %12.2f %-8s", name, m, t.unit)
+		if b := median(t.rows[base]); base != "" && b > 0 {
+			fmt.Printf(" %5.2f x %s", m/b, base)
+		}
+		var all []string
+		for _, v := range t.rows[name] {
+			all = append(all, fmt.Sprintf("%.5g", v))
+		}
+		fmt.Printf("   [%s]\n", strings.Join(all, " "))
+	}
+}
+
+func median(v []float64) float64 {
+	if len(v) == 0 {
+		return 0
+	}
+	s := slices.Sorted(slices.Values(v))
+	if n := len(s); n%2 == 0 {
+		return (s[n/2-1] + s[n/2]) / 2
+	}
+	return s[len(s)/2]
+}
