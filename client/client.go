@@ -92,7 +92,11 @@ func New(seeds []string, o Options) (*Client, error) {
 		Transport: &http.Transport{
 			DialContext: dialer.DialContext, TLSClientConfig: o.TLS, TLSHandshakeTimeout: c.o.ConnectTimeout,
 			MaxIdleConnsPerHost: c.o.MaxConns, MaxIdleConns: 2 * c.o.MaxConns, IdleConnTimeout: 25 * time.Minute,
-			DisableCompression: true, WriteBufferSize: 64 << 10, ReadBufferSize: 64 << 10,
+			DisableCompression: true, WriteBufferSize: 64 << 10,
+			// A body is read past the buffer when more than the buffer's size is asked
+			// for. With a buffer as large as the read cache's 64 KiB pages every byte of a
+			// stream was copied once more: 0.2 of 1.2 CPU seconds a GiB.
+			ReadBufferSize:         16 << 10,
 			MaxResponseHeaderBytes: 256 << 10,
 		},
 		// A redirect would carry the token elsewhere.

@@ -2,8 +2,6 @@ package fs
 
 import (
 	"context"
-	"errors"
-	"io"
 	"sync"
 	"syscall"
 
@@ -128,47 +126,6 @@ func (h *handle) reading(ctx context.Context) *writeback.Draft {
 	}
 	h.swap(ctx, live)
 	return live
-}
-
-// Read implements fusefs.FileReader.
-func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
-	ctx, cancel := h.on.tree().op(ctx)
-	defer cancel()
-	n, err := h.readAt(ctx, dest, off)
-	if err != nil && !isEOF(err) {
-		return nil, errnoOf(ctx, err)
-	}
-	return fuse.ReadResultData(dest[:n]), 0
-}
-
-func isEOF(err error) bool { return errors.Is(err, io.EOF) }
-
-func (h *handle) readAt(ctx context.Context, dest []byte, off int64) (int, error) {
-	if d := h.reading(ctx); d != nil {
-		return d.ReadAt(ctx, dest, off)
-	}
-	if n, ok, err := h.on.readKept(dest, off); ok {
-		return n, err
-	}
-	c, ok := h.on.content()
-	if !ok {
-		return 0, syscall.ESTALE
-	}
-	return h.readerFor(c).ReadAt(ctx, dest, off)
-}
-
-// readerFor returns the handle's reader of a content; it carries the prefetch
-// window from one read to the next.
-func (h *handle) readerFor(c client.Content) *readcache.Reader {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.reader == nil || h.reads != c.Data {
-		if h.reader != nil {
-			h.reader.Close()
-		}
-		h.reader, h.reads = h.on.tree().cache.Reader(h.on.source(), c), c.Data
-	}
-	return h.reader
 }
 
 // Write implements fusefs.FileWriter. O_APPEND needs nothing here: the kernel

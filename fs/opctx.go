@@ -17,6 +17,11 @@ import (
 // grace. A caller with a fatal signal pending is let go at once.
 const interruptGrace = time.Second
 
+// interruptDelay is how old an operation is before anybody looks for its
+// interrupt. Most end in microseconds, and a goroutine that waits beside each of
+// them cost more than the operation.
+const interruptDelay = 5 * time.Millisecond
+
 // opContext returns the context of one operation: detached from the request but
 // for its deadline and its interrupt. The deadline is what keeps a process out
 // of an endless wait when the store hangs.
@@ -30,35 +35,37 @@ func (fs *FS) opContext(ctx context.Context, timeout time.Duration) (context.Con
 	if caller, ok := fuse.FromContext(ctx); ok {
 		pid = caller.Pid
 	}
-	go func() {
-		select {
-		case <-out.Done():
-			return
-		case <-done:
-		}
-		if !fs.proc.killed(pid) {
-			t := time.NewTimer(interruptGrace)
-			defer t.Stop()
-			poll := time.NewTicker(interruptGrace / 10)
-			defer poll.Stop()
-		wait:
-			for {
-				select {
-				case <-out.Done():
-					return
-				case <-t.C:
-					break wait
-				case <-poll.C:
-					// A second, fatal signal may follow a harmless one.
-					if fs.proc.killed(pid) {
-						break wait
-					}
-				}
-			}
-		}
+	late := time.AfterFunc(interruptDelay, func() { fs.heed(out, cancel, done, pid) })
+	return out, func() {
+		late.Stop()
 		cancel()
-	}()
-	return out, cancel
+	}
+}
+
+// heed cancels an operation some time after its interrupt. It returns when the
+// operation has ended.
+func (fs *FS) heed(op context.Context, cancel context.CancelFunc, interrupt <-chan struct{}, pid uint32) {
+	select {
+	case <-op.Done():
+		return
+	case <-interrupt:
+	}
+	grace := time.NewTimer(interruptGrace)
+	defer grace.Stop()
+	poll := time.NewTicker(interruptGrace / 10)
+	defer poll.Stop()
+	// A second, fatal signal may follow a harmless one.
+	for !fs.proc.killed(pid) {
+		select {
+		case <-op.Done():
+			return
+		case <-grace.C:
+			cancel()
+			return
+		case <-poll.C:
+		}
+	}
+	cancel()
 }
 
 // op is the context of an ordinary operation.

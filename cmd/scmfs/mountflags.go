@@ -99,7 +99,7 @@ func (m *mountFlags) flags(cmd *cobra.Command) {
 	f.Var(&m.uploadLimit, "upload-limit", "bytes per second of all uploads (default: no limit)")
 	f.StringSliceVar(&m.heldNames, "held-names", nil, "patterns of temporary names that are not published until renamed (default: those of rsync, vim, LibreOffice, …)")
 	f.StringSliceVarP(&m.kernel, "options", "o", nil, "mount options for the kernel, such as noexec")
-	f.StringVar(&m.http, "http", "", "serve /metrics and /healthz at this address, such as 127.0.0.1:9100")
+	f.StringVar(&m.http, "http", "", "serve /metrics, /healthz and /debug/pprof/ at this address, such as 127.0.0.1:9100")
 	f.BoolVar(&m.passthrough, "passthrough", false, "let the kernel write into the spool directly (root, Linux 6.9 or newer; experimental)")
 }
 

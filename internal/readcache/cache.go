@@ -72,6 +72,9 @@ func (c *Cache) Close() error {
 	c.closed = true
 	for _, o := range c.objects {
 		o.wake(0, o.content.Size, ErrClosed)
+		for _, f := range o.ranged {
+			f.cancel() // those that a read carries out do not end with c.ctx
+		}
 	}
 	c.cancel()
 	c.mu.Unlock()

@@ -1,5 +1,7 @@
 package readcache
 
+import "context"
+
 const (
 	// rangedMax is how much one read gets by ranged requests, one per page and
 	// all at once. Beyond it, a stream that is dropped costs less than they do.
@@ -52,9 +54,10 @@ func (r *Reader) advance(off, end int64) plan {
 	return p
 }
 
-// demand makes sure that all of [off, plan.end) is valid or on its way. Called
-// with c.mu.
-func (r *Reader) demand(off int64, plan plan) {
+// demand makes sure that all of [off, plan.end) is valid or on its way. A short
+// fetch that is all there is to do is left to the caller, who runs it without
+// c.mu. Called with c.mu.
+func (r *Reader) demand(ctx context.Context, off int64, plan plan) (own *ranged) {
 	o := r.object
 	for x := off; x < plan.end; {
 		if v := o.valid(x, plan.end); v > x {
@@ -75,10 +78,15 @@ func (r *Reader) demand(off int64, plan plan) {
 		run := o.lacking(x+sectorSize, min(plan.end, x+rangedMax+sectorSize))
 		if plan.stream || run-x > rangedMax {
 			x = o.startStream(r, o.gap(plan.from, x), plan.ahead).stop
+		} else if x <= off && run >= plan.end && run <= (x/pageSize+1)*pageSize {
+			return o.startRanged(ctx, r, x, run, plan.widen)
 		} else {
-			x = o.startRanged(r, x, run, plan.widen)
+			f := o.startRanged(o.c.ctx, r, x, run, plan.widen)
+			go f.run()
+			x = f.hi
 		}
 	}
+	return nil
 }
 
 // gap returns where a stream for x begins: where the sequence left off, if that

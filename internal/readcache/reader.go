@@ -138,7 +138,7 @@ func (r *Reader) wait(ctx context.Context, off, hi int64, plan plan) (*block, in
 			c.mu.Unlock()
 			return b, hi, nil
 		}
-		r.demand(off, plan)
+		own := r.demand(ctx, off, plan)
 		if int64(c.waiting+1)*c.o.BlockSize > c.o.Memory/2 {
 			// Too many blocks at a time: take what comes page by page.
 			hi = min(hi, (off/pageSize+1)*pageSize)
@@ -148,6 +148,9 @@ func (r *Reader) wait(ctx context.Context, off, hi int64, plan plan) (*block, in
 			r.prefetch(hi, plan)
 		}
 		c.mu.Unlock()
+		if own != nil {
+			own.run()
+		}
 		select {
 		case <-w.done:
 		case <-ctx.Done():
@@ -158,6 +161,9 @@ func (r *Reader) wait(ctx context.Context, off, hi int64, plan plan) (*block, in
 		}
 		if w.block != nil {
 			return w.block, hi, nil
+		}
+		if w.err == nil && ctx.Err() != nil {
+			w.err = context.Cause(ctx) // it ended our own fetch first
 		}
 		if w.err != nil {
 			return nil, 0, fmt.Errorf("read %s at %d: %w", r.content.File, off, w.err)
