@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -39,7 +41,7 @@ func (f *fetch) run(ctx context.Context, l *listing) ([]row, error) {
 	stall := time.AfterFunc(l.ws.fs.opt.OpTimeout, func() { cancel(context.DeadlineExceeded) })
 	defer stall.Stop()
 
-	files := feed(ctx, l.files(ctx))
+	files := feed(ctx, l.files(ctx, func() { stall.Reset(l.ws.fs.opt.OpTimeout) }))
 	var dirs source[client.Directory]
 	if l.ws.directories {
 		dirs = feed(ctx, l.ws.store.Directories(ctx, l.dir, ""))
@@ -80,11 +82,37 @@ func (f *fetch) run(ctx context.Context, l *listing) ([]row, error) {
 	return sortRows(rows), nil
 }
 
-func (l *listing) files(ctx context.Context) iter.Seq2[client.File, error] {
+// files lists the files in order of name. progress is called now and then while
+// nothing is yielded yet.
+func (l *listing) files(ctx context.Context, progress func()) iter.Seq2[client.File, error] {
 	if l.ws.directories {
 		return l.ws.store.Files(ctx, l.dir, "")
 	}
-	return l.ws.store.FlatFiles(ctx, "")
+	return byName(l.ws.store.FlatFiles(ctx, ""), progress)
+}
+
+// byName puts all of a list in order of name. A workspace without directories can
+// be paged by id only, as names repeat there; merged in that order, files of one
+// name would not be seen to share it, and all but one would vanish.
+func byName(seq iter.Seq2[client.File, error], progress func()) iter.Seq2[client.File, error] {
+	return func(yield func(client.File, error) bool) {
+		var all []client.File
+		for f, err := range seq {
+			if err != nil {
+				yield(f, err)
+				return
+			}
+			if all = append(all, f); len(all)%pageRows == 0 {
+				progress()
+			}
+		}
+		slices.SortStableFunc(all, func(a, b client.File) int { return strings.Compare(a.Name, b.Name) })
+		for _, f := range all {
+			if !yield(f, nil) {
+				return
+			}
+		}
+	}
 }
 
 // hides tells whether a stored name is not shown: the mount's own names in a

@@ -257,7 +257,21 @@ func (m *memStore) Files(_ context.Context, dir client.DirID, after string) iter
 }
 
 func (m *memStore) FlatFiles(ctx context.Context, after string) iter.Seq2[client.File, error] {
-	return m.Files(ctx, client.RootDir, after)
+	return func(yield func(client.File, error) bool) {
+		files := slices.Collect(func(y func(client.File) bool) {
+			for f := range m.Files(ctx, client.RootDir, "") {
+				if string(f.ID) > after && !y(f) {
+					return
+				}
+			}
+		})
+		slices.SortFunc(files, func(a, b client.File) int { return strings.Compare(string(a.ID), string(b.ID)) })
+		for _, f := range files {
+			if !yield(f, nil) {
+				return
+			}
+		}
+	}
 }
 
 func (m *memStore) Versions(_ context.Context, id client.FileID) ([]client.File, error) {

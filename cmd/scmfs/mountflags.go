@@ -57,6 +57,7 @@ type mountFlags struct {
 	cacheSize   size
 	cacheDir    string
 	cacheMax    size
+	cacheFree   size
 	spoolMax    size
 	spoolFree   size
 	uploadLimit size
@@ -68,7 +69,7 @@ type mountFlags struct {
 
 func (m *mountFlags) flags(cmd *cobra.Command) {
 	m.increment, m.cacheSize, m.spoolFree = 15<<20, 256<<20, 64<<20
-	m.cacheMax = 10 << 30
+	m.cacheMax, m.cacheFree = 10<<30, 1<<30
 	m.target.flags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&m.foreground, "foreground", false, "stay in the foreground")
@@ -94,6 +95,7 @@ func (m *mountFlags) flags(cmd *cobra.Command) {
 	f.Var(&m.cacheSize, "cache-size", "memory for content that was read")
 	f.StringVar(&m.cacheDir, "cache-dir", "", "directory for content that was read (default: none)")
 	f.Var(&m.cacheMax, "cache-max-size", "bytes in --cache-dir")
+	f.Var(&m.cacheFree, "cache-min-free", "free space to leave on the disk of --cache-dir")
 	f.Var(&m.spoolMax, "spool-max-size", "bytes of written content kept until it is uploaded (default: no limit but the disk)")
 	f.Var(&m.spoolFree, "spool-min-free", "free space to leave on the disk of the state directory")
 	f.Var(&m.uploadLimit, "upload-limit", "bytes per second of all uploads (default: no limit)")

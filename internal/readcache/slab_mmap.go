@@ -16,6 +16,7 @@ func makeSlab(size int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("memory for the read cache: %w", err)
 	}
+	_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // a kernel without them says so
 	return b, nil
 }
 

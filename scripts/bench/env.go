@@ -143,8 +143,11 @@ func (e *env) path(name ...string) string {
 }
 
 // cpu is the processor time that the mount has used.
-func (e *env) cpu() (time.Duration, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", e.mountPID))
+func (e *env) cpu() (time.Duration, error) { return cpuOf(e.mountPID) }
+
+// cpuOf is the processor time of a process, to a hundredth of a second.
+func cpuOf(pid int) (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}

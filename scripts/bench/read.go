@@ -96,7 +96,7 @@ func random(ctx context.Context, e *env) error {
 	if err != nil {
 		return err
 	}
-	t := newTable("op/s")
+	t, cpu := newTable("op/s"), newTable("us/op")
 	for range e.rounds {
 		for _, jobs := range []int{1, 8} {
 			seed := rand.Uint64()
@@ -126,6 +126,10 @@ func random(ctx context.Context, e *env) error {
 			if err != nil {
 				return err
 			}
+			before, err := e.cpu()
+			if err != nil {
+				return err
+			}
 			err = e.race(t, fmt.Sprintf("mount, %d jobs", jobs), jobs, seed, func(off int64, p []byte) error {
 				_, err := file.ReadAt(p, off)
 				return err
@@ -134,9 +138,15 @@ func random(ctx context.Context, e *env) error {
 			if err != nil {
 				return err
 			}
+			after, err := e.cpu()
+			if err != nil {
+				return err
+			}
+			cpu.add(fmt.Sprintf("mount, %d jobs", jobs), float64((after-before).Microseconds())/float64(jobs*e.ops))
 		}
 	}
 	t.print("bare client, 1 jobs")
+	cpu.print("")
 	for _, jobs := range []int{1, 8} {
 		m, b := t.rows[fmt.Sprintf("mount, %d jobs", jobs)], t.rows[fmt.Sprintf("bare client, %d jobs", jobs)]
 		fmt.Printf("  %d jobs: mount is %.2f of the bare client\n", jobs, median(m)/median(b))
