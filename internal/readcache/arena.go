@@ -1,9 +1,7 @@
 package readcache
 
-// slabPages is how many pages are taken from the system at a time: 2 MiB, so that
-// the system can use huge pages. With 4 KiB ones the first filling of the cache
-// spent as long in page faults as in copying.
-const slabPages = 32
+// slabPages is how many pages are taken from the system at a time (1 MiB).
+const slabPages = 16
 
 // arena hands out pages of pageSize bytes, at most max of them. It keeps what it
 // got from the system until close. Guarded by Cache.mu.
