@@ -44,6 +44,7 @@ type fileNode struct {
 	opens    int           // handles; guarded by mu
 	writers  int           // handles that may write; guarded by mu
 	detached bool          // no name leads here any more; guarded by mu
+	asking   bool          // refresh waits for the store; guarded by mu
 	cached   client.DataID // content of the pages in the kernel; guarded by mu
 	kept     *os.File      // content of a file that was unlinked while open; guarded by mu
 }
@@ -263,7 +264,7 @@ func (n *fileNode) refreshed(rec *client.File, open bool) syscall.Errno {
 func (n *fileNode) Getattr(ctx context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	ctx, cancel := n.ws.fs.op(ctx)
 	defer cancel()
-	if errno := n.revalidate(ctx); errno != 0 {
+	if errno := n.refresh(ctx); errno != 0 {
 		return errno
 	}
 	out.SetTimeout(n.fill(&out.Attr))

@@ -44,7 +44,7 @@ and appear whole when they are closed; saving over a file makes a new version.
 		SilenceErrors: true,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return failure(exitUsage, err) })
-	root.AddCommand(mountCommand(), umountCommand(), serveCommand(), workspaceCommand(), statusCommand(), pendingCommand(), versionCommand())
+	root.AddCommand(mountCommand(), umountCommand(), serveCommand(), workspaceCommand(), statusCommand(), pendingCommand(), warmCommand(), versionCommand())
 	return root
 }
 

@@ -58,6 +58,7 @@ type mountFlags struct {
 	cacheDir    string
 	cacheMax    size
 	cacheFree   size
+	streams     int
 	spoolMax    size
 	spoolFree   size
 	uploadLimit size
@@ -93,6 +94,7 @@ func (m *mountFlags) flags(cmd *cobra.Command) {
 	f.DurationVar(&m.retry, "retry-timeout", 5*time.Minute, "how long an upload without progress is retried")
 	f.DurationVar(&m.stopTimeout, "stop-timeout", 2*time.Minute, "how long a stop waits for uploads; the rest is kept for the next mount")
 	f.Var(&m.cacheSize, "cache-size", "memory for content that was read")
+	f.IntVar(&m.streams, "read-streams", 1, "connections on which one large file is read; more help where one does not fill the line")
 	f.StringVar(&m.cacheDir, "cache-dir", "", "directory for content that was read (default: none)")
 	f.Var(&m.cacheMax, "cache-max-size", "bytes in --cache-dir")
 	f.Var(&m.cacheFree, "cache-min-free", "free space to leave on the disk of --cache-dir")
@@ -113,6 +115,8 @@ func (m *mountFlags) check() error {
 		return bad("--increment-size %s: must be a multiple of 5MiB, at most 45MiB", m.increment.String())
 	case m.uploads < 1 || m.uploads > 256:
 		return bad("--uploads %d: must be between 1 and 256", m.uploads)
+	case m.streams < 1 || m.streams > 16:
+		return bad("--read-streams %d: must be between 1 and 16", m.streams)
 	case m.writeMode != "sync" && m.writeMode != "async":
 		return bad("--write-mode %q: must be sync or async", m.writeMode)
 	case m.conflict != "version" && m.conflict != "fail":

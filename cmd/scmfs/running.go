@@ -87,7 +87,7 @@ func (m *mountFlags) start(ctx context.Context, seeds, dir string, log *logrus.L
 	if err = r.client.Login(ctx); err != nil {
 		return nil, fmt.Errorf("cannot log in at %s: %w", r.client.Seed(), err)
 	}
-	if r.cache, err = readcache.New(readcache.Options{Memory: int64(m.cacheSize), Dir: m.cacheDir, DirMax: int64(m.cacheMax), DirMinFree: int64(m.cacheFree), Logger: log, Registerer: reg}); err != nil {
+	if r.cache, err = readcache.New(readcache.Options{Memory: int64(m.cacheSize), Dir: m.cacheDir, DirMax: int64(m.cacheMax), DirMinFree: int64(m.cacheFree), Streams: m.streams, Logger: log, Registerer: reg}); err != nil {
 		return nil, err
 	}
 	o := m.writeback()
