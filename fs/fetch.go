@@ -124,9 +124,15 @@ func (l *listing) hides(r row) bool {
 	return r.dir != nil && shownName(r.dir.Name, "") != r.dir.Name
 }
 
-// share lets the records of one listing share the strings they have in common:
-// a directory of 100,000 files repeats its own id as often.
+// share lets the records of one listing share the strings they have in common, and
+// takes empty maps away: a directory of 100,000 files repeats its own id as often.
 func share(f *client.File, dir client.DirID, users map[string]string) {
+	if len(f.Metadata) == 0 {
+		f.Metadata = nil
+	}
+	if len(f.CustomTags) == 0 {
+		f.CustomTags = nil
+	}
 	if f.Dir == dir {
 		f.Dir = dir
 	}
@@ -151,8 +157,8 @@ func (f *fetch) finish(rows []row, err error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.done, f.err = true, err
-	if err == nil && len(f.rows) == 0 {
-		f.rows = rows
+	if err == nil && len(rows) >= len(f.rows) && slices.Equal(f.rows, rows[:len(f.rows)]) {
+		f.rows = rows // nothing changed meanwhile
 	} else if err == nil {
 		f.rows = appendMissing(f.rows, rows)
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 
@@ -68,6 +69,12 @@ func (m *mountFlags) serve(ctx context.Context, seeds, dir string) error {
 		return err
 	}
 	defer closeLog()
+	if os.Getenv("GOGC") == "" {
+		// The heap is mostly nodes that the kernel knows, and the default lets garbage
+		// grow to as much again: 2.2 KiB a known inode. With half of it the memory is
+		// 1.9 KiB, and random reads and listings take the same processor time.
+		debug.SetGCPercent(50)
+	}
 	r, err := m.start(ctx, seeds, dir, log)
 	if err != nil {
 		return err
