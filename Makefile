@@ -27,8 +27,13 @@ test:
 lint:
 	@sh scripts/lint.sh $(STATICCHECK)
 
-bench:
-	$(GO) test -run '^$$' -bench . -benchmem ./...
+# Where the server and the mount of the large benchmark live: a local disk.
+BENCH_DIR ?= /var/tmp/scmfs-bench
+BENCH_PARTS ?= sequential random listing inodes
+
+bench: build
+	$(GO) test -run '^$$' -bench . -benchmem ./internal/... ./client/... ./fs/... ./writeback/...
+	$(GO) run ./scripts/bench -scmfs $(BIN) -dir $(BENCH_DIR) $(BENCH_PARTS)
 
 clean: demo-stop
 	rm -rf bin dist
