@@ -46,7 +46,7 @@ func total(requests map[string]int) (n int) {
 	return n
 }
 
-// 7.7 A listing costs two requests a page, and nothing for the files in it.
+// 9.7 A listing costs two requests a page, and nothing for the files in it.
 func TestListingCostsNoRequestPerFile(t *testing.T) {
 	s := newServer(t)
 	s.fill("d", 2500)
@@ -69,7 +69,7 @@ func TestListingCostsNoRequestPerFile(t *testing.T) {
 	assert.Empty(t, m.since(before), "neither names that are there nor names that are not")
 }
 
-// 7.8 One name of a directory that was not listed costs at most two requests.
+// 9.8 One name of a directory that was not listed costs at most two requests.
 func TestLookupInUnlistedDirectory(t *testing.T) {
 	s := newServer(t)
 	s.fill("d", 1200)
@@ -84,7 +84,7 @@ func TestLookupInUnlistedDirectory(t *testing.T) {
 	}
 }
 
-// 7.9 However many processes list a directory, it is listed once at a time.
+// 9.9 However many processes list a directory, it is listed once at a time.
 func TestOneListingInFlight(t *testing.T) {
 	s := newServer(t, "--fault", "delay=500ms@GET /directories/id/*/listfiles")
 	s.fill("d", 1500)
@@ -97,7 +97,7 @@ func TestOneListingInFlight(t *testing.T) {
 	assert.Equal(t, map[string]int{listFiles: 2, listDirs: 1}, m.since(before))
 }
 
-// 7.10 A directory that is written to is not listed again for every file.
+// 9.10 A directory that is written to is not listed again for every file.
 func TestWritingDoesNotListAgain(t *testing.T) {
 	s := newServer(t)
 	s.fill("d", 1500)

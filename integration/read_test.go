@@ -61,7 +61,7 @@ func forgetPages(t *testing.T, f *os.File) {
 
 const getFile = "GET /files/{id}"
 
-// 7.1 A sequence is one stream; several readers share it.
+// 9.1 A sequence is one stream; several readers share it.
 func TestSequentialReadIsOneStream(t *testing.T) {
 	s := newServer(t)
 	want := s.upload("large", 64*mib)
@@ -76,7 +76,7 @@ func TestSequentialReadIsOneStream(t *testing.T) {
 	assert.Less(t, m.metric("scmfs_readcache_fetched_bytes_total")-fetched, 72*mib, "the bytes came once")
 }
 
-// 7.2 A small random read is one short request and fetches what was asked for.
+// 9.2 A small random read is one short request and fetches what was asked for.
 func TestRandomReadIsOneRequest(t *testing.T) {
 	s := newServer(t)
 	s.upload("large", 64*mib)
@@ -103,7 +103,7 @@ func TestRandomReadIsOneRequest(t *testing.T) {
 	assert.Zero(t, m.since(before)[getFile], "they filled the cache")
 }
 
-// 7.3 An open file goes on being readable where it is cached, while the server is
+// 9.3 An open file goes on being readable where it is cached, while the server is
 // away.
 func TestCachedReadsWhileServerIsAway(t *testing.T) {
 	s := newServer(t)
@@ -130,7 +130,7 @@ func TestCachedReadsWhileServerIsAway(t *testing.T) {
 	assert.Equal(t, want, sum(t, m.ws("cached")))
 }
 
-// 7.4 Whatever happens to a transfer, a reader gets the right bytes or an error.
+// 9.4 Whatever happens to a transfer, a reader gets the right bytes or an error.
 func TestBrokenTransfers(t *testing.T) {
 	for name, fault := range map[string]string{
 		"connections cut":    "cut-response=3000000@GET /files/*%60",
@@ -163,7 +163,7 @@ func TestBrokenTransfers(t *testing.T) {
 	})
 }
 
-// 7.5 The disk cache survives a restart, is checked, and may be deleted at any time.
+// 9.5 The disk cache survives a restart, is checked, and may be deleted at any time.
 func TestDiskCache(t *testing.T) {
 	s := newServer(t)
 	want := s.upload("large", 16*mib)
@@ -215,7 +215,7 @@ func TestDiskCache(t *testing.T) {
 	assert.Equal(t, want, sum(t, m.ws("large")), "deleted while the mount runs")
 }
 
-// 7.6 scmfs warm reads into the cache.
+// 9.6 scmfs warm reads into the cache.
 func TestWarm(t *testing.T) {
 	s := newServer(t)
 	want := s.upload("a", 5*mib)
@@ -231,7 +231,7 @@ func TestWarm(t *testing.T) {
 	assert.Contains(t, fails(t, "%s warm %s", binary, m.ws("absent")), "no such file")
 }
 
-// 7.11 Attributes beyond user.* are refused as not supported, so that programs do
+// 9.11 Attributes beyond user.* are refused as not supported, so that programs do
 // not ask again for each file.
 func TestForeignXattrs(t *testing.T) {
 	m := newMount(t, newServer(t))
