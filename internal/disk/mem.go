@@ -70,6 +70,20 @@ func (m *Mem) CutNth(n int) {
 	m.mu.cutAt = m.mu.ops + n
 }
 
+// Cut loses power now.
+func (m *Mem) Cut() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.mu.dead = true
+}
+
+// Alive reports whether the disk still has power.
+func (m *Mem) Alive() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return !m.mu.dead
+}
+
 // Ops returns the number of changing operations so far.
 func (m *Mem) Ops() int {
 	m.mu.Lock()
@@ -92,8 +106,9 @@ func (m *Mem) SetFree(n int64) {
 }
 
 // Crash returns the disk as it may look after a power cut: synced entries and
-// bytes are there, each unsynced one is kept or lost as rng decides. The old
-// value is dead afterwards.
+// bytes are there, each unsynced entry is kept or lost as rng decides, and of a
+// file with unsynced bytes all, none or some of them are there. The old value is
+// dead afterwards.
 func (m *Mem) Crash(rng *rand.Rand) *Mem {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -108,11 +123,17 @@ func (m *Mem) Crash(rng *rand.Rand) *Mem {
 		if c, ok := seen[n]; ok {
 			return c
 		}
-		data := n.synced
-		if rng.IntN(2) == 0 {
-			data = n.data
+		data := append([]byte(nil), n.synced...)
+		switch rng.IntN(4) {
+		case 0, 2:
+			data = append([]byte(nil), n.data...)
+		case 3: // the length and a part of the bytes
+			at := rng.IntN(len(n.data) + 1)
+			data = append(append([]byte(nil), n.data[:at]...), make([]byte, len(n.data)-at)...)
+			if at < len(n.synced) {
+				copy(data[at:], n.synced[at:])
+			}
 		}
-		data = append([]byte(nil), data...)
 		seen[n] = &memNode{data: data, synced: append([]byte(nil), data...), mtime: n.mtime}
 		return seen[n]
 	}
