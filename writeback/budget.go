@@ -33,6 +33,13 @@ func (b *budget) tryTake(n int64) bool {
 	return true
 }
 
+// force takes n whatever the limit says: it is there already.
+func (b *budget) force(n int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.mu.used += n
+}
+
 func (b *budget) give(n int64) {
 	if b == nil || n == 0 {
 		return

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 
 	"github.com/sequoiacm/scmfs/client"
@@ -19,12 +18,21 @@ func (d *Draft) publishSealed(ctx context.Context) error {
 		d.mu.Unlock()
 		return nil
 	}
-	size, gen := s.size, s.gen
-	ws, partialName := d.mu.target.Workspace, d.mu.target.Partial
-	hasBP := d.mu.up.name != ""
-	committing := s.committing
+	size, gen, doubt := s.size, s.gen, s.commit
+	t := d.mu.target
 	d.mu.Unlock()
-	if partialName {
+	if doubt != nil {
+		f, done, err := d.reconcile(ctx, doubt)
+		if err != nil {
+			return err
+		}
+		if done {
+			return d.finish(ctx, gen, f, false)
+		}
+		d.notCommitted(s)
+		return errAgain
+	}
+	if t.Partial {
 		if err := d.uploadAll(ctx, size, true); err != nil {
 			return err
 		}
@@ -33,20 +41,10 @@ func (d *Draft) publishSealed(ctx context.Context) error {
 	if err := d.fill(ctx, size); err != nil {
 		return err
 	}
-	if committing {
-		f, done, err := d.reconcile(ctx, size)
-		if err != nil {
-			return err
-		}
-		if done {
-			return d.finish(ctx, gen, f, false)
-		}
-		d.mu.Lock()
-		s.committing = false
-		d.mu.Unlock()
-		return errAgain
-	}
-	if !hasBP && (size <= d.q.o.Increment || d.q.withoutBreakpoints(ws)) {
+	d.mu.Lock()
+	hasBP := d.mu.up.name != ""
+	d.mu.Unlock()
+	if !hasBP && (size <= d.q.o.Increment || d.q.withoutBreakpoints(t.Workspace)) {
 		return d.commit(ctx, s, "")
 	}
 	if err := d.uploadAll(ctx, size, true); err != nil {
@@ -56,6 +54,21 @@ func (d *Draft) publishSealed(ctx context.Context) error {
 	name := d.mu.up.name
 	d.mu.Unlock()
 	return d.commit(ctx, s, name)
+}
+
+// notCommitted notes that a commit in doubt was not carried out: it is sent
+// again, unless there is other content by now.
+func (d *Draft) notCommitted(s *seal) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.up.doubt = d.mu.up.name != "" // the breakpoint file may be gone
+	s.commit = nil
+	switch p := d.mu.promise; {
+	case s.stale:
+		d.mu.seal = nil
+	case d.mu.recovered && p != nil:
+		s.gen, s.size = p.gen, p.size // what is here may be more, or less, than was sent
+	}
 }
 
 // fill copies what was not written here from the version that was there before.
@@ -78,7 +91,8 @@ func (d *Draft) fill(ctx context.Context, size int64) error {
 			if err := d.q.readBase(ctx, ws, origin, p, at); err != nil {
 				return err
 			}
-			if _, err := d.spool.WriteAt(p, at); err != nil {
+			err := d.patiently(ctx, func() error { _, err := d.spool.WriteAt(p, at); return err })
+			if err != nil {
 				return err
 			}
 			at += int64(len(p))
@@ -96,37 +110,45 @@ func (d *Draft) fill(ctx context.Context, size int64) error {
 // commit sends the one request that makes the content a version; bp "" streams
 // it, otherwise the breakpoint file is converted.
 func (d *Draft) commit(ctx context.Context, s *seal, bp string) error {
-	d.mu.Lock()
-	s.committing = true
-	t, onto, id := d.mu.target, d.mu.onto, d.mu.fileID
-	meta := maps.Clone(d.mu.meta)
-	promised := d.mu.promised || d.mu.recorded
-	d.mu.Unlock()
-	if promised {
-		// The intent survives: after a crash the store is asked, not told again.
-		if err := d.record(); err != nil {
-			return err
-		}
-	}
-	var f client.File
-	var err error
-	var sum uint32
 	if bp == "" {
 		if err := d.q.acquire(ctx); err != nil {
 			return err
 		}
-		body := d.section(ctx, 0, s.size, client.ChecksumNone, 0, &sum)
-		if onto == nil {
-			f, err = d.store().CreateFile(ctx, client.NewFile{ID: id, Name: t.Name, Dir: t.Dir, Metadata: meta}, body)
-		} else {
-			f, err = d.store().UpdateContent(ctx, onto.ID, onto.Version, body)
-		}
-		d.q.release()
-	} else if onto == nil {
-		f, err = d.store().CreateFileFromBreakpoint(ctx, client.NewFile{ID: id, Name: t.Name, Dir: t.Dir, Metadata: meta}, bp)
-	} else {
-		f, err = d.store().UpdateContentFromBreakpoint(ctx, onto.ID, onto.Version, bp)
+		defer d.q.release()
 	}
+	it := &intent{Size: s.size}
+	d.mu.Lock()
+	if d.mu.dead {
+		d.mu.Unlock()
+		return errAgain // unlinked meanwhile
+	}
+	recorded := d.mu.recorded || d.mu.promise != nil
+	d.mu.Unlock()
+	if recorded && bp == "" {
+		sum, err := d.crcOf(client.ChecksumCRC32, 0, 0, s.size)
+		if err != nil {
+			return err
+		}
+		it.CRC = &sum
+	}
+	d.mu.Lock()
+	s.commit = it
+	t, onto, id := d.mu.target, d.mu.onto, d.mu.fileID
+	meta := maps.Clone(d.mu.meta)
+	if onto == nil {
+		d.mu.metaSet = false // they travel with it
+	}
+	d.mu.Unlock()
+	if recorded {
+		// The intent survives: after a crash the store is asked, not told again.
+		if err := d.patiently(ctx, d.journal); err != nil {
+			d.mu.Lock()
+			s.commit = nil
+			d.mu.Unlock()
+			return err
+		}
+	}
+	f, err := d.send(ctx, t, onto, client.NewFile{ID: id, Name: t.Name, Dir: t.Dir, Metadata: meta}, s.size, bp)
 	if err != nil {
 		return d.commitFailed(ctx, s, t, onto, err)
 	}
@@ -142,26 +164,56 @@ func (d *Draft) commit(ctx context.Context, s *seal, bp string) error {
 	return d.finish(ctx, s.gen, f, false)
 }
 
-// commitFailed decides what a refusal means. Only an unknown outcome leaves the
+func (d *Draft) send(ctx context.Context, t Target, onto *client.File, nf client.NewFile, size int64, bp string) (client.File, error) {
+	st := d.q.stores(t.Workspace)
+	switch {
+	case bp != "" && onto == nil:
+		return st.CreateFileFromBreakpoint(ctx, nf, bp)
+	case bp != "":
+		return st.UpdateContentFromBreakpoint(ctx, onto.ID, onto.Version, bp)
+	}
+	var sum uint32
+	body := d.section(ctx, 0, size, client.ChecksumNone, 0, &sum)
+	if onto == nil {
+		return st.CreateFile(ctx, nf, body)
+	}
+	return st.UpdateContent(ctx, onto.ID, onto.Version, body)
+}
+
+// refused reports whether an answer surely means that nothing was done. A
+// gateway's 5xx, an unreadable answer and a lost one all leave it open.
+func refused(k client.Kind) bool {
+	switch k {
+	case client.NotExist, client.Exist, client.NotEmpty, client.Permission, client.Auth, client.Invalid, client.Unsupported,
+		client.VersionMismatch, client.MoveIntoSelf, client.Quota, client.TooLarge, client.Corrupt, client.DirectoriesDisabled, client.NoWorkspace:
+		return true
+	}
+	return false
+}
+
+// commitFailed decides what a refusal means. An unknown outcome leaves the
 // intent standing.
 func (d *Draft) commitFailed(ctx context.Context, s *seal, t Target, onto *client.File, err error) error {
 	kind := client.KindOf(err)
-	if kind == client.Uncertain || ctx.Err() != nil {
+	if !refused(kind) || ctx.Err() != nil {
 		return err
 	}
 	d.mu.Lock()
-	s.committing = false
-	id := d.mu.fileID
+	s.commit = nil
+	dead := d.mu.dead
+	fail := d.q.o.Conflict == ConflictFail && !d.mu.forced
 	d.mu.Unlock()
-	fail := d.q.o.Conflict == ConflictFail
+	if dead {
+		return errAgain
+	}
 	switch {
 	case kind == client.Exist && onto == nil:
 		f, lerr := d.store().LookupFile(ctx, t.Dir, t.Name)
-		if lerr != nil || f.ID == id && f.Size == s.size {
-			if lerr == nil {
-				return d.finish(ctx, s.gen, f, false) // it is ours: an answer was lost
-			}
-			return errors.Join(err, lerr)
+		if client.KindOf(lerr) == client.NotExist {
+			return errAgain // gone again
+		}
+		if lerr != nil {
+			return lerr
 		}
 		if fail {
 			return err
@@ -195,140 +247,40 @@ func (d *Draft) commitFailed(ctx context.Context, s *seal, t Target, onto *clien
 func (d *Draft) publishOnto(f *client.File) {
 	d.mu.Lock()
 	old := d.mu.fileID
+	if d.mu.onto == nil {
+		d.mu.metaSet = true // a new version keeps the old attributes unless told
+	}
 	d.mu.onto, d.mu.fileID = f, f.ID
 	d.mu.Unlock()
 	d.q.rekey(d, old)
 }
 
-// reconcile finds out whether a commit whose answer was lost was carried out
-// (part 2 section 7.4). It never guesses.
-func (d *Draft) reconcile(ctx context.Context, size int64) (client.File, bool, error) {
-	d.mu.Lock()
-	t, onto, id, up := d.mu.target, d.mu.onto, d.mu.fileID, d.mu.up
-	d.mu.Unlock()
-	st := d.store()
-	if onto == nil {
-		f, err := st.File(ctx, id)
-		switch {
-		case err == nil && f.Size == size:
-			return f, true, nil
-		case err != nil && client.KindOf(err) != client.NotExist:
-			return client.File{}, false, err
-		}
-		// A server that ignores the id we chose: look at what has the name.
-		f, err = st.LookupFile(ctx, t.Dir, t.Name)
-		if client.KindOf(err) == client.NotExist {
-			return client.File{}, false, d.again()
-		}
-		if err != nil {
-			return client.File{}, false, err
-		}
-		return d.ours(ctx, []client.File{f}, up, size)
-	}
-	f, err := st.File(ctx, onto.ID)
-	if client.KindOf(err) == client.NotExist {
-		return client.File{}, false, d.again()
-	}
-	if err != nil {
-		return client.File{}, false, err
-	}
-	if f.Version == onto.Version && f.Data == onto.Data {
-		return client.File{}, false, d.again()
-	}
-	all, err := st.Versions(ctx, onto.ID)
-	if client.KindOf(err) == client.Permission {
-		all, err = []client.File{f}, nil // with directory privileges only the current one shows
-	}
-	if err != nil {
-		return client.File{}, false, err
-	}
-	var later []client.File
-	for _, v := range all {
-		if v.Version.Major > onto.Version.Major {
-			later = append(later, v)
-		}
-	}
-	return d.ours(ctx, later, up, size)
-}
-
-// again makes the next attempt ask for the breakpoint file, which may be gone.
-func (d *Draft) again() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.mu.up.doubt = d.mu.up.name != ""
-	return nil
-}
-
-// ours finds the version that has our content: by data id for a conversion, by
-// the bytes themselves for a stream.
-func (d *Draft) ours(ctx context.Context, files []client.File, up upload, size int64) (client.File, bool, error) {
-	for _, f := range files {
-		if up.name != "" {
-			if f.Data == up.data {
-				return f, true, nil
-			}
-			continue
-		}
-		if f.Size != size {
-			continue
-		}
-		want, err := d.crcOf(client.ChecksumCRC32, size)
-		if err != nil {
-			return client.File{}, false, err
-		}
-		r, err := d.store().Open(ctx, f.Content(), 0)
-		if err != nil {
-			return client.File{}, false, err
-		}
-		sum, err := crcOfReader(r)
-		_ = r.Close()
-		if err != nil {
-			return client.File{}, false, err
-		}
-		if sum == want {
-			return f, true, nil
-		}
-	}
-	return client.File{}, false, d.again()
-}
-
-func crcOfReader(r io.Reader) (uint32, error) {
-	buf := make([]byte, 256<<10)
-	var sum uint32
-	var off int64
-	for {
-		n, err := r.Read(buf)
-		sum = client.ChecksumCRC32.Extend(sum, off, buf[:n])
-		off += int64(n)
-		if errors.Is(err, io.EOF) {
-			return sum, nil
-		}
-		if err != nil {
-			return 0, err
-		}
-	}
-}
-
 // finish notes that gen is at the store. Attributes that could not travel with a
-// new version are sent now; losing them loses no content.
+// new version are sent first, while the commit still counts as in doubt: an
+// outage makes the next attempt find the version and come back here.
 func (d *Draft) finish(ctx context.Context, gen int64, f client.File, partial bool) error {
-	d.mu.Lock()
-	meta, set, onto := maps.Clone(d.mu.meta), d.mu.metaSet, d.mu.onto
-	t := d.mu.target
-	d.mu.Unlock()
-	if !partial && onto != nil && set && !maps.Equal(meta, f.Metadata) {
-		if g, err := d.store().SetMetadata(ctx, f.ID, meta); err == nil {
-			f = g
-		} else {
-			d.q.o.Logger.WithError(err).WithField("file", t.String()).Warn("published, but its attributes were not stored")
+	if !partial {
+		g, err := d.attributes(ctx, f)
+		if err != nil {
+			return err
 		}
+		f = g
 	}
 	d.mu.Lock()
-	old := d.mu.fileID
-	d.mu.published, d.mu.seal, d.mu.held = gen, nil, false
+	if d.mu.dead || d.mu.dooming {
+		d.mu.Unlock()
+		return errAgain // unlinked while it was under way: clean removes what was made
+	}
+	old, t := d.mu.fileID, d.mu.target
+	d.mu.published, d.mu.seal = gen, nil
+	d.mu.created = !partial && d.mu.onto == nil
+	if p := d.mu.promise; p != nil && p.gen <= gen {
+		d.mu.promise = nil // kept
+	}
+	d.mu.recovered = d.mu.recovered && d.mu.promise != nil
 	mark := d.mu.up.mark
 	d.mu.up = upload{last: f, mark: mark}
-	d.mu.metaSet, d.mu.untold = false, true
+	d.mu.untold = true
 	if partial {
 		d.mu.up.name, d.mu.up.completed, d.mu.up.doubt = t.Name, true, true
 		d.mu.up.acked, d.mu.up.sent, d.mu.up.local = d.mu.size, d.mu.size, true
@@ -339,11 +291,11 @@ func (d *Draft) finish(ctx context.Context, gen int64, f client.File, partial bo
 	d.mu.Unlock()
 	if !partial {
 		d.q.rekey(d, old)
-		d.q.forgetAbandoned(t)
+		d.q.supersede(t)
 	}
 	d.q.metrics.published.Inc()
-	if err := d.unrecord(); err != nil {
-		d.q.o.Logger.WithError(err).Warn("a finished draft's record stays; the next start removes it")
+	if err := d.journal(); err != nil {
+		d.q.o.Logger.WithError(err).Warn("a finished draft's record stays for now; a start finds the version and removes it")
 	}
 	d.tell(Event{Kind: Published, File: f})
 	d.mu.Lock()
@@ -351,3 +303,29 @@ func (d *Draft) finish(ctx context.Context, gen int64, f client.File, partial bo
 	d.mu.Unlock()
 	return nil
 }
+
+// attributes sends what differs from what the store has.
+func (d *Draft) attributes(ctx context.Context, f client.File) (client.File, error) {
+	d.mu.Lock()
+	meta, send := maps.Clone(d.mu.meta), d.mu.metaSet && !d.mu.dead
+	d.mu.Unlock()
+	if send && !maps.Equal(meta, f.Metadata) {
+		g, err := d.store().SetMetadata(ctx, f.ID, meta)
+		if err != nil {
+			if d.mayRetry(stepPublish, err) || ctx.Err() != nil {
+				return f, err
+			}
+			d.q.o.Logger.WithError(err).WithField("file", d.Target().String()).Warn("published, but its attributes were not stored")
+		} else {
+			f = g
+		}
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if maps.Equal(meta, d.mu.meta) {
+		d.mu.metaSet = false
+	}
+	return f, nil
+}
+
+var errAgain = errors.New("try again at once")

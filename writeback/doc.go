@@ -14,7 +14,7 @@
 // Nobody but the queue's goroutines talks to the store about content. Each draft
 // with work to do has one worker; Options.Uploads bounds the requests under way.
 //
-// Locks, outermost first: Queue.mu (tables), Draft.mu (state), spool.mu (bytes).
-// None is held across a request to the store, a wait, or a callback. Disk writes
+// Locks, outermost first: Queue.mu (tables), Draft.mu (state), spool.mu (bytes),
+// and innermost flat and the budgets. None is held across a request to the store, a wait, or a callback. Disk writes
 // of the journal happen under Draft.journalMu alone.
 package writeback

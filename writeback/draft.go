@@ -58,6 +58,8 @@ type Draft struct {
 
 		gen       int64 // counts changes of content
 		published int64 // gen that the store has; -1: nothing yet
+		closing   int64 // gen that a close asked to publish
+		cuts      int64 // counts truncations
 		handles   int
 		charged   int64 // bytes taken from the spool budget
 		gone      bool
@@ -65,14 +67,19 @@ type Draft struct {
 		seal      *seal // being published, or stuck
 		working   bool  // a worker runs
 		held      bool  // closed under a temporary name
-		abandoned bool  // its writer was killed
+		abandoned bool  // its writer was killed: nothing is published
 		discard   bool  // the worker is to clean up at the server
 		dead      bool  // unlinked: nothing is published any more
+		created   bool  // its last publication made the file
+		dooming   bool  // about to be: the record says so first
+		forced    bool  // a person said to publish it in spite of a conflict
+		recovered bool  // of an earlier run: no program waits for it
 		err       error // why it is stuck
 
-		up       upload
-		recorded bool // a journal record exists
-		promised bool // fsynced, or closed in async mode
+		up        upload
+		promise   *promised // what the record promises, nil: nothing
+		recorded  bool      // a record may exist
+		journaled string    // the breakpoint file that the record surely names
 
 		changed  chan struct{} // closed and replaced at every step of the worker
 		watchers []func(Event)
@@ -81,9 +88,10 @@ type Draft struct {
 
 // seal is one publication: the content as it was at gen.
 type seal struct {
-	gen        int64
-	size       int64
-	committing bool // the commit may have been carried out
+	gen    int64
+	size   int64
+	commit *intent // not nil: the commit may have been carried out
+	stale  bool    // the content was changed after a failure: ask, do not send again
 }
 
 // Event tells a watcher what became of a draft.
@@ -125,7 +133,7 @@ func (q *Queue) newDraft(t Target, meta map[string]string) *Draft {
 	d.mu.fileID = client.NewFileID(q.o.Now())
 	d.mu.meta = maps.Clone(meta)
 	d.mu.modTime = q.o.Now()
-	d.mu.published = -1
+	d.mu.published, d.mu.closing = -1, -1
 	d.mu.changed = make(chan struct{})
 	d.mu.handles = 1
 	return d
@@ -206,7 +214,7 @@ func (d *Draft) stateLocked() State {
 		return Discarded
 	case d.mu.err != nil:
 		return Stuck
-	case d.mu.seal != nil && d.mu.seal.committing:
+	case d.mu.seal != nil && d.mu.seal.commit != nil:
 		return Committing
 	case d.mu.seal != nil && d.mu.up.acked > 0:
 		return Uploading
@@ -223,7 +231,7 @@ func (d *Draft) Info() Info {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	in := Info{ID: d.id, Target: d.mu.target, File: d.mu.fileID, State: d.stateLocked().String(), Size: d.mu.size, Acked: d.mu.up.acked,
-		Handles: d.mu.handles, Held: d.mu.held, Promised: d.mu.promised, Breakpoint: d.mu.up.name, Modified: d.mu.modTime}
+		Handles: d.mu.handles, Held: d.mu.held, Promised: d.mu.promise != nil, Breakpoint: d.mu.up.name, Modified: d.mu.modTime}
 	if d.mu.err != nil {
 		in.Error = d.mu.err.Error()
 	}
@@ -263,25 +271,25 @@ func (d *Draft) Retain() error {
 	return nil
 }
 
-// Release takes a handle away. The last one seals what is still dirty in the
+// Release takes a handle away. The last one publishes what is still dirty in the
 // background and frees a clean draft.
-func (d *Draft) Release(ctx context.Context) error {
+func (d *Draft) Release(context.Context) error {
 	d.mu.Lock()
 	d.mu.handles--
-	last := d.mu.handles == 0 && !d.mu.gone
-	dirty := d.dirtyLocked()
-	quiet := d.mu.working || d.mu.seal != nil || d.mu.held || d.mu.abandoned || d.mu.err != nil
-	d.mu.Unlock()
-	if !last {
+	if d.mu.handles > 0 || d.mu.gone {
+		d.mu.Unlock()
 		return nil
 	}
-	if dirty {
-		if quiet {
-			return nil // the worker, or the user, goes on with it
-		}
-		return d.begin(ctx)
+	dirty := d.dirtyLocked()
+	if dirty && !d.mu.held && !d.mu.abandoned && d.mu.err == nil {
+		d.closeLocked()
 	}
-	d.q.free(d)
+	d.mu.Unlock()
+	if dirty {
+		d.q.nudge(d)
+	} else {
+		d.q.free(d)
+	}
 	return nil
 }
 
@@ -316,7 +324,7 @@ func (d *Draft) changedLocked(off int64) {
 	d.mu.modTime = d.q.o.Now()
 	d.mu.held = false
 	if off < d.mu.up.sent {
-		d.mu.up.rewritten = true
+		d.mu.up.rewrites++
 	}
 }
 

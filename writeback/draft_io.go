@@ -63,27 +63,27 @@ func (d *Draft) readMixed(ctx context.Context, ws string, isBP bool, ext extents
 	return nil
 }
 
-// readBase fills p from committed content.
+// readBase fills p from committed content. Fewer bytes than the version has are
+// a broken transfer: worth trying again.
 func (q *Queue) readBase(ctx context.Context, ws string, c client.Content, p []byte, off int64) error {
+	n, err := 0, error(nil)
 	if q.o.Base != nil {
-		n, err := q.o.Base.ReadAt(ctx, ws, c, p, off)
-		if n == len(p) {
-			return nil
+		n, err = q.o.Base.ReadAt(ctx, ws, c, p, off)
+	} else {
+		var r io.ReadCloser
+		if r, err = q.stores(ws).Open(ctx, c, off); err != nil {
+			return fmt.Errorf("read base version: %w", err)
 		}
-		if err == nil || errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-		return fmt.Errorf("read base version: %w", err)
+		n, err = io.ReadFull(r, p)
+		_ = r.Close()
 	}
-	r, err := q.stores(ws).Open(ctx, c, off)
-	if err != nil {
-		return err
+	switch {
+	case n == len(p):
+		return nil
+	case err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+		return &client.Error{Op: "read base version", Kind: client.Unavailable, Err: io.ErrUnexpectedEOF}
 	}
-	defer r.Close()
-	if _, err := io.ReadFull(r, p); err != nil {
-		return fmt.Errorf("read base version: %w", err)
-	}
-	return nil
+	return fmt.Errorf("read base version: %w", err)
 }
 
 // settled waits until content below off may change: while a publication runs,
@@ -97,7 +97,7 @@ func (d *Draft) settled(ctx context.Context, off int64) error {
 			return ErrGone
 		}
 		s := d.mu.seal
-		if s == nil || d.mu.err != nil || off >= s.size {
+		if s == nil || s.stale || d.mu.err != nil || off >= s.size {
 			return nil // with the lock held
 		}
 		ch := d.mu.changed
@@ -125,68 +125,84 @@ func (d *Draft) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
-	end := off + int64(len(p))
-	if err := d.reserve(ctx, end); err != nil {
+	if err := d.reserve(ctx, off+int64(len(p))); err != nil {
 		return 0, err
 	}
-	deadline := time.Now().Add(d.q.o.OpTimeout)
-	for {
+	n := 0
+	err := d.patiently(ctx, func() error {
 		if err := d.settled(ctx, off); err != nil {
-			return 0, err
+			return err
 		}
 		d.unstickLocked()
-		n, err := d.spool.WriteAt(p, off)
-		if n > 0 || err == nil {
+		k, err := d.spool.WriteAt(p, off)
+		n = max(n, k)
+		if k > 0 {
 			d.changedLocked(off)
+			d.mu.size = max(d.mu.size, off+int64(k))
 			if d.mu.partial {
-				// What lies between the end and here is zeros, and they are in the spool:
-				// bytes that a truncate took away do not come back from the origin.
-				d.mu.extents = d.mu.extents.add(min(off, d.mu.size), off+int64(n))
+				d.mu.extents = d.mu.extents.add(off, off+int64(k))
 			}
-			d.mu.size = max(d.mu.size, off+int64(n))
 		}
 		d.mu.Unlock()
-		d.q.nudge(d)
-		if err == nil || !errors.Is(err, ErrNoSpace) || time.Now().After(deadline) {
-			if errors.Is(err, ErrNoSpace) {
-				d.q.o.Logger.WithField("file", d.Target().String()).Error("the disk of the state directory is full; free space there or use --state-dir on another disk")
-			}
-			return n, err
-		}
-		select {
-		case <-d.q.space.freed():
-		case <-time.After(poll):
-		case <-ctx.Done():
-			return n, ctx.Err()
-		}
-	}
+		return err
+	})
+	d.q.nudge(d)
+	return n, err
 }
 
 // unstickLocked forgets a failure: the content changes now, and the next
 // publication tries again.
 func (d *Draft) unstickLocked() {
 	if d.mu.err != nil && !d.mu.working {
-		d.mu.err, d.mu.seal = nil, nil
+		d.mu.err = nil
+		d.mu.up.refused, d.mu.up.mismatches = 0, 0
+		d.mu.closing = d.mu.published
+		if s := d.mu.seal; s != nil && s.commit != nil {
+			s.stale = true
+		} else {
+			d.mu.seal = nil
+		}
 	}
 }
 
 // reserve takes the growth up to end from the spool budget.
 func (d *Draft) reserve(ctx context.Context, end int64) error {
-	d.mu.Lock()
-	grow := end - d.mu.charged
-	d.mu.Unlock()
-	if grow <= 0 {
-		return nil
+	for {
+		d.mu.Lock()
+		have := d.mu.charged
+		d.mu.Unlock()
+		if end <= have {
+			return nil
+		}
+		// In growing steps, so that small writes do not each look at the disk.
+		want := max(end, min(2*have, have+256<<10), 4<<10)
+		if limit := d.q.space.limit; limit > 0 {
+			want = max(end, min(want, limit))
+		}
+		if err := d.q.space.wait(ctx, want-have, d.q.o.OpTimeout, d.q.roomy); err != nil {
+			if errors.Is(err, ErrNoSpace) {
+				d.q.o.Logger.WithField("file", d.Target().String()).WithError(err).Error("a write failed")
+			}
+			return err
+		}
+		d.mu.Lock()
+		if d.mu.charged == have && !d.mu.gone {
+			d.mu.charged = want
+			d.mu.Unlock()
+			return nil
+		}
+		d.mu.Unlock()
+		d.q.space.give(want - have) // somebody else was faster
 	}
-	// In steps, so that small writes do not each look at the disk.
-	grow = max(grow, 256<<10)
-	if err := d.q.space.wait(ctx, grow, d.q.o.OpTimeout, d.q.roomy); err != nil {
-		return err
-	}
+}
+
+// refund gives back what a shorter draft does not need.
+func (d *Draft) refund() {
 	d.mu.Lock()
-	d.mu.charged += grow
+	over := max(0, d.mu.charged-max(d.mu.size, 4<<10))
+	d.mu.charged -= over
 	d.mu.Unlock()
-	return nil
+	d.q.space.give(over)
 }
 
 // Truncate sets the length.
@@ -197,7 +213,19 @@ func (d *Draft) Truncate(ctx context.Context, size int64) error {
 	if err := d.settled(ctx, min(size, d.Size())); err != nil {
 		return err
 	}
+	d.mu.Unlock()
+	if err := d.shorten(ctx, size); err != nil {
+		return err
+	}
+	defer d.refund()
 	defer d.q.nudge(d)
+	return d.patiently(ctx, func() error { return d.truncate(ctx, size) })
+}
+
+func (d *Draft) truncate(ctx context.Context, size int64) error {
+	if err := d.settled(ctx, min(size, d.Size())); err != nil {
+		return err
+	}
 	defer d.mu.Unlock()
 	d.unstickLocked()
 	if size == d.mu.size && d.mu.gen != 0 {
@@ -209,9 +237,13 @@ func (d *Draft) Truncate(ctx context.Context, size int64) error {
 	if d.mu.partial {
 		old := d.mu.size
 		d.mu.extents = d.mu.extents.clip(size)
+		d.mu.origin.Size = min(d.mu.origin.Size, size)
 		if size > old {
 			d.mu.extents = d.mu.extents.add(old, size) // zeros, and they are in the spool
 		}
+	}
+	if size < d.mu.size {
+		d.mu.cuts++
 	}
 	d.changedLocked(min(size, d.mu.size))
 	d.mu.size = size
@@ -245,6 +277,9 @@ func (d *Draft) Allocate(ctx context.Context, mode uint32, off, n int64) error {
 		}
 	}
 	if mode&allocKeepSize == 0 && off+n > size {
+		if err := d.reserve(ctx, off+n); err != nil {
+			return err
+		}
 		return d.Truncate(ctx, off+n)
 	}
 	return nil

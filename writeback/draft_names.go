@@ -22,48 +22,97 @@ func (d *Draft) relocate(ctx context.Context, to Target, onto *client.File) erro
 	if err := d.settled(ctx, 0); err != nil {
 		return err
 	}
-	wasHeld := d.mu.held
-	from := d.mu.target
-	fromID := d.mu.fileID
-	dirty := d.dirtyLocked()
-	d.mu.target = to
-	if onto != nil && dirty {
-		d.mu.onto, d.mu.fileID, d.mu.metaSet = onto, onto.ID, true
+	old := place{d.mu.target, d.mu.onto, d.mu.fileID, d.mu.metaSet, d.mu.held}
+	now := old
+	now.target = to
+	if onto != nil && d.dirtyLocked() {
+		now.onto, now.fileID, now.metaSet = onto, onto.ID, true
 	}
-	d.mu.held = wasHeld && held(d.q.o.HeldNames, to.Name) && !to.Partial
+	now.held = old.held && held(d.q.o.HeldNames, to.Name) && !to.Partial
+	d.putLocked(now)
+	// What was closed under the old name, or could not be published under it.
+	publish := (old.held || d.mu.err != nil) && !now.held
 	recorded := d.mu.recorded
-	publish := wasHeld && !d.mu.held
 	d.mu.Unlock()
-	d.q.moved(d, from, fromID)
+	d.q.moved(d, old.target, old.fileID)
 	if recorded {
-		if err := d.record(); err != nil {
+		if err := d.patiently(ctx, d.journal); err != nil {
+			d.mu.Lock()
+			back := d.mu.target == to && d.mu.seal == nil
+			if back {
+				d.putLocked(old)
+			}
+			d.mu.Unlock()
+			if back {
+				d.q.moved(d, now.target, now.fileID)
+				_ = d.journal() // it may have been written all the same
+			}
 			return err
 		}
 	}
 	if publish {
-		_, err := d.Publish(ctx)
-		return err
+		if _, err := d.Publish(ctx); err != nil {
+			d.mu.Lock()
+			if d.mu.seal == nil && d.mu.err == nil && d.dirtyLocked() && ctx.Err() == nil {
+				d.mu.err = err // shown, and tried again by the next rename
+			}
+			d.mu.Unlock()
+			return err
+		}
 	}
 	return nil
 }
 
+// place is where a draft is to be published, as what.
+type place struct {
+	target        Target
+	onto          *client.File
+	fileID        client.FileID
+	metaSet, held bool
+}
+
+func (d *Draft) putLocked(p place) {
+	d.mu.target, d.mu.onto, d.mu.fileID, d.mu.metaSet, d.mu.held = p.target, p.onto, p.fileID, p.metaSet, p.held
+}
+
 // Discard ends a draft whose file was unlinked before publication. Handles go on
-// reading and writing; nothing is published any more.
+// reading and writing; nothing is published any more. When it returns nil, no
+// crash brings the file back.
 func (d *Draft) Discard() error {
 	d.mu.Lock()
 	if d.mu.gone || d.mu.dead {
 		d.mu.Unlock()
 		return nil
 	}
+	switch clean := d.mu.gen == d.mu.published; {
+	case clean && !d.mu.created:
+		d.mu.Unlock()
+		return nil
+	case clean:
+		// It was unpublished when the caller looked: the file was made just now.
+		d.mu.seal = &seal{gen: d.mu.gen, size: d.mu.size, commit: &intent{Size: d.mu.up.last.Size}}
+		d.mu.onto, d.mu.recorded = nil, true
+	case d.mu.seal != nil && d.mu.seal.commit != nil && d.mu.onto == nil:
+		d.mu.recorded = true // what is being made has to go, whatever happens here
+	}
+	d.mu.dooming = true
+	recorded := d.mu.recorded
+	d.mu.Unlock()
+	if recorded {
+		if err := d.journal(); err != nil {
+			d.mu.Lock()
+			d.mu.dooming = false
+			d.mu.Unlock()
+			_ = d.journal()
+			return err
+		}
+	}
+	d.mu.Lock()
 	d.mu.discard, d.mu.dead = true, true
 	d.wakeLocked()
-	busy := d.mu.working
 	d.mu.Unlock()
 	d.q.forget(d)
-	if busy {
-		return nil // the worker sees it and cleans up
-	}
-	d.q.start(d)
+	d.q.start(d) // a worker that runs sees it
 	return nil
 }
 
@@ -74,10 +123,17 @@ func (d *Draft) Abandon(ctx context.Context, reason string) error {
 		return err
 	}
 	d.mu.abandoned = true
-	size := d.mu.size
+	size, recorded := d.mu.size, d.mu.recorded
 	d.mu.Unlock()
+	if recorded {
+		// An fsync promised to publish it; the record must say otherwise.
+		if err := d.patiently(ctx, d.journal); err != nil {
+			return err
+		}
+	}
 	d.q.o.Logger.WithField("file", d.Target().String()).WithField("bytes", size).
 		Warn("not published: " + reason + "; what was written is kept in .partial")
+	d.q.forget(d) // the same copy may begin again at once
 	d.q.start(d)
 	return nil
 }

@@ -160,3 +160,16 @@ func receive(b *client.Body, limit int64, half bool) ([]byte, error) {
 	}
 	return data, err
 }
+
+// happened tells how many faults there were; calm ends them.
+func (s *fakeStore) happened() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hit
+}
+
+func (s *fakeStore) calm() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults, s.always = map[int]fault{}, nil
+}

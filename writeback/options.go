@@ -24,6 +24,7 @@ type Store interface {
 	CreateFileFromBreakpoint(ctx context.Context, nf client.NewFile, bp string) (client.File, error)
 	UpdateContent(ctx context.Context, id client.FileID, expect client.Version, body client.Body) (client.File, error)
 	UpdateContentFromBreakpoint(ctx context.Context, id client.FileID, expect client.Version, bp string) (client.File, error)
+	DeleteFile(ctx context.Context, id client.FileID) error
 	SetMetadata(ctx context.Context, id client.FileID, m map[string]string) (client.File, error)
 	BreakpointFile(ctx context.Context, name string) (client.BreakpointFile, error)
 	BreakpointFiles(ctx context.Context, prefix string) iter.Seq2[client.BreakpointFile, error]
@@ -124,6 +125,9 @@ func (t Target) String() string {
 	}
 	return t.Workspace + "/…/" + t.Name
 }
+
+// noSpace is the error of a write for which the disk has no room.
+func noSpace(err error) error { return fmt.Errorf("%w: %w", ErrNoSpace, err) }
 
 // Errors of this package; those of the store are [*client.Error].
 var (

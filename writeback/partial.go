@@ -67,7 +67,11 @@ func (q *Queue) Convert(ctx context.Context, ws, bp string, to Target, meta map[
 	}
 	st := q.stores(ws)
 	id := client.NewFileID(q.o.Now())
-	for attempt := 0; ; attempt++ {
+	for attempt, pause := 0, firstPause; ; attempt++ {
+		if attempt > 1 {
+			sleep(ctx, pause)
+			pause = min(2*pause, lastPause)
+		}
 		var f client.File
 		var err error
 		if onto == nil {
@@ -81,7 +85,7 @@ func (q *Queue) Convert(ctx context.Context, ws, bp string, to Target, meta map[
 				q.conflict(to, onto.Version, f.Version)
 			}
 			return f, nil
-		case attempt >= 5:
+		case attempt >= 8 || ctx.Err() != nil:
 			return client.File{}, err
 		case kind == client.Invalid:
 			return client.File{}, q.whyNot(ctx, st, from, err)
@@ -98,11 +102,12 @@ func (q *Queue) Convert(ctx context.Context, ws, bp string, to Target, meta map[
 			}
 			q.conflict(to, onto.Version, f.Version)
 			onto = &f
-		case kind == client.Uncertain:
+		case !refused(kind):
 			f, done, rerr := converted(ctx, st, bp, id, to, onto)
-			if done || rerr != nil {
+			if done || rerr != nil && refused(client.KindOf(rerr)) {
 				return f, rerr
 			}
+		case kind == client.Auth: // a session that was lost twice
 		default:
 			return client.File{}, err
 		}

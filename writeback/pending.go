@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"io"
 	"sort"
+
+	"github.com/sequoiacm/scmfs/client"
 )
 
-// Pending describes every draft that is not published, oldest name first.
+// Pending describes every draft that is not published, oldest first, and every
+// record that could not be used.
 func (q *Queue) Pending() []Info {
 	var out []Info
 	for _, d := range q.all() {
@@ -16,7 +19,8 @@ func (q *Queue) Pending() []Info {
 			out = append(out, d.Info())
 		}
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Modified.Before(out[j].Modified) })
+	out = append(out, q.setAside()...)
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Modified.Before(out[j].Modified) })
 	return out
 }
 
@@ -30,21 +34,41 @@ func (q *Queue) byID(id string) (*Draft, error) {
 	return d, nil
 }
 
-// Retry publishes a stuck or held draft now.
+// Retry publishes a stuck or held draft now. One that a conflict holds back is
+// published on top: the person who asks has decided. What a killed writer left
+// goes to .partial, or where there is none is published as it is.
 func (q *Queue) Retry(id string) error {
+	if why := q.asideReason(id); why != nil {
+		return fmt.Errorf("%s: export its bytes, or discard it: %w", id, why)
+	}
 	d, err := q.byID(id)
 	if err != nil {
 		return err
 	}
 	d.mu.Lock()
+	kind := client.KindOf(d.mu.err)
+	leave := d.mu.abandoned && !q.withoutBreakpoints(d.mu.target.Workspace)
 	d.mu.held = false
-	d.mu.up.mark = q.o.Now()
+	d.mu.forced = d.mu.forced || d.mu.err != nil && (d.mu.recovered || kind == client.VersionMismatch || kind == client.Exist)
+	if leave && !d.mu.working {
+		d.mu.err = nil
+		d.mu.up.refused, d.mu.up.mismatches = 0, 0
+	}
 	d.mu.Unlock()
-	return d.begin(context.Background())
+	if leave {
+		q.start(d)
+	} else if err := d.begin(); err != nil {
+		return err
+	}
+	// A restart goes on with it, too.
+	return d.journal()
 }
 
 // Export writes a draft's content to w, as it would be published.
 func (q *Queue) Export(ctx context.Context, id string, w io.Writer) error {
+	if q.asideReason(id) != nil {
+		return q.exportAside(id, w)
+	}
 	d, err := q.byID(id)
 	if err != nil {
 		return err
@@ -69,6 +93,9 @@ func (q *Queue) Export(ctx context.Context, id string, w io.Writer) error {
 
 // Discard throws a draft's content away.
 func (q *Queue) Discard(id string) error {
+	if q.asideReason(id) != nil {
+		return q.discardAside(id)
+	}
 	d, err := q.byID(id)
 	if err != nil {
 		return err

@@ -16,23 +16,29 @@ func (d *Draft) Publish(ctx context.Context) (client.File, error) {
 	if isHeld && d.dirtyLocked() {
 		d.mu.held = true
 		d.mu.Unlock()
-		return client.File{}, nil
+		if d.q.o.WriteMode == Async {
+			return client.File{}, d.promise(ctx, false)
+		}
+		return client.File{}, nil // and durable a second later, see keepHeld
 	}
 	d.mu.Unlock()
 	if d.q.o.WriteMode == Async && !d.Target().Partial {
-		if err := d.promise(true); err != nil {
+		if !d.Dirty() {
+			return client.File{}, nil
+		}
+		if err := d.promise(ctx, true); err != nil {
 			return client.File{}, err
 		}
-		return client.File{}, d.begin(ctx)
+		return client.File{}, d.begin()
 	}
-	if err := d.begin(ctx); err != nil {
+	if err := d.begin(); err != nil {
 		return client.File{}, err
 	}
 	return d.wait(ctx)
 }
 
-// begin seals the present content and starts the worker.
-func (d *Draft) begin(context.Context) error {
+// begin asks for the present content to be published.
+func (d *Draft) begin() error {
 	d.mu.Lock()
 	if d.mu.gone || d.mu.dead {
 		d.mu.Unlock()
@@ -42,18 +48,25 @@ func (d *Draft) begin(context.Context) error {
 		d.mu.Unlock()
 		return nil
 	}
-	if d.mu.err != nil && !d.mu.working {
-		d.mu.err = nil // asked again: try again
-		d.mu.up.restarts = 0
-	}
-	if d.mu.seal == nil {
-		d.mu.seal = &seal{gen: d.mu.gen, size: d.mu.size}
-		d.mu.up.mark = d.q.o.Now()
-	}
-	d.mu.abandoned = false
+	d.closeLocked()
 	d.mu.Unlock()
 	d.q.start(d)
 	return nil
+}
+
+// closeLocked seals the present content, or has it sealed once an older one is
+// published. Asked again after a failure it tries again.
+func (d *Draft) closeLocked() {
+	d.mu.closing = d.mu.gen
+	d.mu.held, d.mu.abandoned = false, false
+	if d.mu.err != nil && !d.mu.working {
+		d.mu.err = nil
+		d.mu.up.refused, d.mu.up.mismatches = 0, 0
+	}
+	if d.mu.seal == nil && d.mu.gen != d.mu.published {
+		d.mu.seal = &seal{gen: d.mu.gen, size: d.mu.size}
+	}
+	d.mu.up.mark = d.q.o.Now()
 }
 
 // wait returns when everything that was dirty when it was called is published,
@@ -75,15 +88,8 @@ func (d *Draft) wait(ctx context.Context) (client.File, error) {
 			d.mu.Unlock()
 			return client.File{}, ErrGone
 		}
-		again := d.mu.seal == nil && d.dirtyLocked()
 		ch := d.mu.changed
 		d.mu.Unlock()
-		if again {
-			// Bytes were appended while an older content was being published.
-			if err := d.begin(ctx); err != nil {
-				return client.File{}, err
-			}
-		}
 		select {
 		case <-ch:
 		case <-ctx.Done():
@@ -91,40 +97,4 @@ func (d *Draft) wait(ctx context.Context) (client.File, error) {
 		}
 		d.mu.Lock()
 	}
-}
-
-// Fsync puts content and record on stable storage: they survive a crash and are
-// published at the next start. It does not publish.
-func (d *Draft) Fsync(context.Context) error {
-	if !d.Dirty() {
-		return nil
-	}
-	return d.promise(false)
-}
-
-// promise makes the draft survive a crash. sealed says that it is complete.
-func (d *Draft) promise(sealed bool) error {
-	d.mu.Lock()
-	if d.mu.gone || d.mu.dead {
-		d.mu.Unlock()
-		return ErrGone
-	}
-	size := d.mu.size
-	d.mu.Unlock()
-	if err := d.spool.sync(); err != nil {
-		return err
-	}
-	if have := d.spool.size(); have < size {
-		if err := d.spool.truncate(size); err != nil {
-			return err
-		}
-	}
-	d.mu.Lock()
-	d.mu.promised = true
-	if sealed && d.mu.seal == nil && d.dirtyLocked() {
-		d.mu.seal = &seal{gen: d.mu.gen, size: d.mu.size}
-		d.mu.up.mark = d.q.o.Now()
-	}
-	d.mu.Unlock()
-	return d.record()
 }

@@ -28,17 +28,21 @@ type Queue struct {
 	limiter *rate.Limiter
 	metrics *metrics
 	workers sync.WaitGroup
+	flat    flat
 
 	mu struct {
 		sync.Mutex
-		run       context.Context
+		run       context.Context // of Run; nil before
+		over      bool            // Run is ending: no new workers
 		early     []*Draft
 		drafts    map[string]*Draft
 		byTarget  map[Target]*Draft
 		byFile    map[fileKey]*Draft
 		byDir     map[dirKey]map[*Draft]struct{}
 		abandoned map[Target]*left // breakpoint files of ours that the same copy may resume
-		flat      map[string]bool  // workspaces without breakpoint support
+		stale     []*left          // what is to be removed at the server
+		tidying   bool             // somebody does
+		damaged   map[string]error // set aside: records that cannot be read, by id
 		conflicts []Conflict
 		changed   chan struct{} // closed and replaced when a worker ends
 	}
@@ -54,9 +58,6 @@ type dirKey struct {
 	dir     client.DirID
 	partial bool
 }
-
-// left is what an earlier, unfinished write left at the server.
-type left struct{ id, bp string }
 
 // Conflict is an event where somebody else's version was found under ours.
 type Conflict struct {
@@ -74,11 +75,11 @@ func Open(fsys disk.FS, dir string, stores func(workspace string) Store, o Optio
 	q := &Queue{fs: fsys, dir: dir, stores: stores, o: o, memory: newBudget(o.MemoryPool), space: newBudget(o.MaxSpool), slots: make(chan struct{}, o.Uploads)}
 	q.metrics = newMetrics(o.Registerer, q)
 	if o.UploadLimit > 0 {
-		q.limiter = rate.NewLimiter(rate.Limit(o.UploadLimit), int(max(o.UploadLimit, 256<<10)))
+		q.limiter = rate.NewLimiter(rate.Limit(o.UploadLimit), int(min(max(o.UploadLimit/4, 1<<10), 1<<20)))
 	}
 	q.mu.drafts, q.mu.byTarget, q.mu.byFile = map[string]*Draft{}, map[Target]*Draft{}, map[fileKey]*Draft{}
-	q.mu.byDir, q.mu.abandoned, q.mu.flat = map[dirKey]map[*Draft]struct{}{}, map[Target]*left{}, map[string]bool{}
-	q.mu.changed = make(chan struct{})
+	q.mu.byDir, q.mu.abandoned, q.flat.names = map[dirKey]map[*Draft]struct{}{}, map[Target]*left{}, map[string]bool{}
+	q.mu.changed, q.mu.damaged = make(chan struct{}), map[string]error{}
 	for _, sub := range []string{"spool", "journal"} {
 		if err := fsys.MkdirAll("state.mkdir", filepath.Join(dir, sub)); err != nil {
 			return nil, fmt.Errorf("state directory: %w", err)
@@ -105,44 +106,54 @@ func (q *Queue) Run(ctx context.Context) error {
 	for _, d := range early {
 		q.start(d)
 	}
+	q.workers.Go(func() { q.review(ctx) })
+	q.tidyLater(q.firstStale())
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
+			q.mu.Lock()
+			q.mu.over = true
+			q.mu.Unlock()
 			q.workers.Wait()
 			return ctx.Err()
 		case <-tick.C:
-			q.keepHeld()
+			q.keepHeld(ctx)
 		}
 	}
 }
 
 // keepHeld makes drafts durable that are closed under a temporary name and stay
 // so: a program that renames at once never pays for it.
-func (q *Queue) keepHeld() {
+func (q *Queue) keepHeld(ctx context.Context) {
 	for _, d := range q.all() {
 		d.mu.Lock()
-		due := d.mu.held && !d.mu.recorded && q.o.Now().Sub(d.mu.modTime) > time.Second
+		due := d.mu.held && (d.mu.promise == nil || d.mu.promise.gen < d.mu.gen) && d.dirtyLocked() && q.o.Now().Sub(d.mu.modTime) > time.Second
 		d.mu.Unlock()
 		if due {
-			if err := d.promise(false); err != nil && !errors.Is(err, ErrGone) {
+			if err := d.promise(ctx, false); err != nil && !errors.Is(err, ErrGone) && ctx.Err() == nil {
 				q.o.Logger.WithError(err).WithField("file", d.Target().String()).Error("a closed temporary file would not survive a crash")
 			}
 		}
 	}
 }
 
-// Close releases the state directory. Run must have returned. Drafts under
-// temporary names are kept for the next mount.
+// Close releases the state directory. Run must have returned. What was closed
+// and is not published is kept for the next mount: drafts under temporary names,
+// stuck ones, and those whose upload did not end in time.
 func (q *Queue) Close() error {
+	// No waiting for space: nobody frees it any more.
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
 	var errs []error
 	for _, d := range q.all() {
 		d.mu.Lock()
-		keep := d.mu.held && !d.mu.recorded && d.mu.gen != d.mu.published
+		ended := d.mu.held || d.mu.seal != nil || d.mu.err != nil || d.mu.closing > d.mu.published
+		keep := ended && d.dirtyLocked() && (d.mu.promise == nil || d.mu.promise.gen < d.mu.gen)
 		d.mu.Unlock()
 		if keep {
-			errs = append(errs, d.promise(false))
+			errs = append(errs, d.promise(ctx, false))
 		}
 	}
 	return errors.Join(append(errs, q.lock.Close())...)
@@ -195,23 +206,6 @@ func (q *Queue) all() []*Draft {
 	return out
 }
 
-func (q *Queue) withoutBreakpoints(ws string) bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.mu.flat[ws]
-}
-
-// noBreakpoints learns that a workspace has no breakpoint files for us.
-func (q *Queue) noBreakpoints(ws string, why error) {
-	q.mu.Lock()
-	known := q.mu.flat[ws]
-	q.mu.flat[ws] = true
-	q.mu.Unlock()
-	if !known {
-		q.o.Logger.WithError(why).WithField("workspace", ws).Warn("no breakpoint files here: large files are sent in one request when they are closed")
-	}
-}
-
 func (q *Queue) conflict(t Target, expected, made client.Version) {
 	q.o.Logger.WithField("file", t.String()).Warnf("somebody else published a version meanwhile (expected %s, found or made %s); both contents are kept as versions", expected, made)
 	q.metrics.conflicts.Inc()
@@ -230,30 +224,13 @@ func (q *Queue) Conflicts() []Conflict {
 	return append([]Conflict(nil), q.mu.conflicts...)
 }
 
-func (q *Queue) acquire(ctx context.Context) error {
-	select {
-	case q.slots <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (q *Queue) release() { <-q.slots }
-
-// throttle holds uploads to Options.UploadLimit.
-func (q *Queue) throttle(ctx context.Context, n int) error {
-	if q.limiter == nil {
+func (q *Queue) firstStale() *left {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if len(q.mu.stale) == 0 {
 		return nil
 	}
-	return q.limiter.WaitN(ctx, min(n, q.limiter.Burst()))
-}
-
-// roomy tells whether the spool's disk keeps its free space floor.
-func (q *Queue) roomy() error {
-	free, err := q.fs.Free(q.dir)
-	if err == nil && free < q.o.MinFree {
-		return fmt.Errorf("%w: the disk of the state directory has %d bytes left, the floor is %d; free some, or set --spool-min-free or --state-dir", ErrNoSpace, free, q.o.MinFree)
-	}
-	return err
+	l := q.mu.stale[0]
+	q.mu.stale = q.mu.stale[1:]
+	return l
 }

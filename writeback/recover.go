@@ -1,7 +1,6 @@
 package writeback
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -14,7 +13,8 @@ import (
 
 // recover reads the journal: promises are taken up again, unfinished uploads are
 // remembered, spool files nobody promised anything for are removed. A record
-// that cannot be read harms only its own draft: it is set aside with its bytes.
+// that cannot be used harms only its own draft: it is set aside with its bytes
+// and listed. One of a newer version is left as it is.
 func (q *Queue) recover() error {
 	if err := q.identify(); err != nil {
 		return err
@@ -23,41 +23,24 @@ func (q *Queue) recover() error {
 	if err != nil {
 		return err
 	}
-	keep := map[string]bool{}
 	for _, name := range names {
-		id, ok := strings.CutSuffix(name, ".json")
-		if !ok {
-			if strings.HasSuffix(name, ".tmp") {
-				_ = q.fs.Remove("recover.remove", filepath.Join(q.dir, "journal", name))
-			}
-			if id, ok := strings.CutSuffix(name, ".damaged"); ok {
-				keep[id] = true
-			}
-			continue
-		}
-		r, err := q.readRecord(id)
-		if err == nil && r.Format > journalFormat {
-			return fmt.Errorf("journal record %s has format %d, this program knows up to %d: use a newer one", name, r.Format, journalFormat)
-		}
-		if err == nil {
-			err = q.take(r)
+		if id, ok := strings.CutSuffix(name, ".json"); ok {
+			err = q.readmit(id)
+		} else if id, ok := strings.CutSuffix(name, damagedSuffix); ok {
+			q.mu.damaged[id] = errors.New("its journal record was damaged in an earlier run")
+		} else if strings.HasSuffix(name, ".tmp") {
+			err = q.fs.Remove("recover.remove", filepath.Join(q.dir, "journal", name))
 		}
 		if err != nil {
-			q.o.Logger.WithError(err).WithField("record", name).
-				Error("a journal record is damaged and set aside; if its spool file is there, the bytes are in " + q.spoolPath(id))
-			if rerr := q.fs.Rename("recover.aside", q.journalPath(id), filepath.Join(q.dir, "journal", id+".damaged")); rerr != nil {
-				return rerr
-			}
+			return err
 		}
-		keep[id] = true
 	}
 	spools, err := q.fs.ReadDir("recover.list", filepath.Join(q.dir, "spool"))
 	if err != nil {
 		return err
 	}
 	for _, id := range spools {
-		d := q.mu.drafts[id]
-		if d != nil || keep[id] && d == nil && q.damaged(id) {
+		if d := q.mu.drafts[id]; d != nil && !d.mu.dead || q.mu.damaged[id] != nil {
 			continue
 		}
 		if err := q.fs.Remove("recover.remove", q.spoolPath(id)); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -67,55 +50,56 @@ func (q *Queue) recover() error {
 	return nil
 }
 
-func (q *Queue) damaged(id string) bool {
-	_, err := q.fs.Stat("recover.stat", filepath.Join(q.dir, "journal", id+".damaged"))
-	return err == nil
-}
+// damagedSuffix marks a record that was set aside.
+const damagedSuffix = ".damaged"
 
-func (q *Queue) readRecord(id string) (*record, error) {
+// readmit takes up one record, or sets it aside.
+func (q *Queue) readmit(id string) error {
 	b, err := disk.ReadFile(q.fs, "recover.read", q.journalPath(id))
-	if err != nil {
-		return nil, err
+	var r *record
+	if err == nil {
+		r, err = parseRecord(id, b)
 	}
-	var r record
-	if err := json.Unmarshal(b, &r); err != nil {
-		return nil, err
+	if err == nil {
+		err = q.take(r)
 	}
-	if r.ID != id || r.Target.Name == "" || r.Target.Workspace == "" || r.Size < 0 {
-		return nil, fmt.Errorf("record is incomplete")
+	if err == nil {
+		return nil
 	}
-	return &r, nil
+	q.mu.damaged[id] = err
+	log := q.o.Logger.WithError(err).WithField("record", q.journalPath(id))
+	if errors.Is(err, errNewer) {
+		log.Error("a journal record is left alone with its bytes: use the newer scmfs for it")
+		return nil
+	}
+	log.Error("a journal record cannot be used and is set aside; if there are bytes, they are in " + q.spoolPath(id))
+	return q.fs.Rename("recover.aside", q.journalPath(id), filepath.Join(q.dir, "journal", id+damagedSuffix))
 }
 
 // take turns a record into a draft, or into a memory of what is at the server.
 func (q *Queue) take(r *record) error {
-	if !r.Promised {
+	if !r.Promised && !r.Discarded {
 		if r.BP == "" {
-			return q.fs.Remove("recover.remove", q.journalPath(r.ID))
+			return q.unrecord(r.ID)
 		}
-		q.mu.abandoned[r.Target] = &left{id: r.ID, bp: r.BP}
+		q.leaveBehind(r)
 		return nil
 	}
-	sp, err := openSpool(q.fs, q.spoolPath(r.ID))
-	if err != nil {
-		return fmt.Errorf("its spool file: %w", err)
-	}
-	sp.memory = q.memory
-	if have := sp.size(); have < r.Size && !r.Partial {
-		if err := sp.discardHandle(); err != nil {
+	d := q.newDraft(r.Target, r.Meta)
+	d.id = r.ID
+	d.spool.path = q.spoolPath(r.ID)
+	if !r.Discarded {
+		sp, err := q.reopenSpool(r)
+		if err != nil {
 			return err
 		}
-		return fmt.Errorf("its spool file has %d of %d bytes", have, r.Size)
+		d.spool = sp
 	}
-	d := q.newDraft(r.Target, r.Meta)
-	d.id, d.spool = r.ID, sp
 	m := &d.mu
 	m.fileID, m.size, m.modTime, m.metaSet = r.FileID, r.Size, r.Modified, r.MetaSet
-	m.handles, m.gen, m.published = 0, 1, 0
-	m.recorded, m.promised, m.held = true, true, r.Held
+	m.handles, m.gen, m.published = 0, 2, 0
+	m.recorded, m.recovered, m.journaled, m.held, m.abandoned = true, true, r.BP, r.Held, r.Abandoned
 	m.partial = r.Partial
-	m.charged = r.Size
-	q.space.mu.used += r.Size
 	if r.Origin != nil {
 		m.origin = *r.Origin
 	}
@@ -129,16 +113,70 @@ func (q *Queue) take(r *record) error {
 	}
 	if r.BP != "" {
 		m.up = upload{name: r.BP, data: r.BPData, typ: client.ChecksumCRC32, doubt: true, resume: true, local: true}
+	} else if r.Target.Partial {
+		m.up = upload{name: r.Target.Name, typ: client.ChecksumCRC32, doubt: true, resume: true, local: true}
 	}
-	m.up.mark = q.o.Now()
-	if !r.Held {
-		m.seal = &seal{gen: m.gen, size: m.size, committing: r.Commit}
-		q.mu.early = append(q.mu.early, d)
+	if r.Stuck != "" {
+		m.err = errors.New(r.Stuck)
 	}
-	if !q.insert(d) {
-		return fmt.Errorf("another record has the same name")
+	if r.Commit != nil || !r.Held && !r.Abandoned {
+		m.closing = m.gen
+		m.seal = &seal{gen: m.gen, size: m.size, commit: r.Commit}
+		if r.Commit != nil && r.Commit.Behind {
+			m.seal.gen--
+		}
 	}
+	if r.Discarded {
+		m.dead, m.discard = true, true
+		m.partial, m.extents = false, nil
+	} else {
+		m.promise = &promised{m.gen, m.size, m.partial, m.extents, m.origin}
+		m.charged = r.Size
+		q.space.force(r.Size)
+	}
+	q.readopt(d)
 	return nil
+}
+
+// reopenSpool opens a promised content.
+func (q *Queue) reopenSpool(r *record) (*spool, error) {
+	sp, err := openSpool(q.fs, q.spoolPath(r.ID), q.memory)
+	if err != nil {
+		return nil, fmt.Errorf("its spool file: %w", err)
+	}
+	switch have := sp.size(); {
+	case have < r.Size && !r.Partial:
+		err = fmt.Errorf("its spool file has %d of %d bytes", have, r.Size)
+	case have > r.Size:
+		// Bytes behind the promised ones: written, and never synced.
+		err = sp.truncate(r.Size)
+	}
+	if err != nil {
+		return nil, errors.Join(err, sp.close())
+	}
+	return sp, nil
+}
+
+// leaveBehind remembers an unfinished upload that nothing was promised for.
+func (q *Queue) leaveBehind(r *record) {
+	l := &left{id: r.ID, ws: r.Target.Workspace, bp: r.BP}
+	if old := q.mu.abandoned[r.Target]; old != nil {
+		q.mu.stale = append(q.mu.stale, old)
+	}
+	q.mu.abandoned[r.Target] = l
+}
+
+// readopt files a draft of an earlier run and has its work go on. Two may have
+// the same name, when the record of a published one could not be removed: both
+// are settled, and the name shows one of them.
+func (q *Queue) readopt(d *Draft) {
+	q.mu.drafts[d.id] = d
+	if !d.mu.dead && !d.mu.abandoned {
+		if q.mu.byTarget[d.mu.target] == nil && q.mu.byFile[fileKey{d.mu.target.Workspace, d.mu.fileID}] == nil {
+			q.indexLocked(d, d.mu.target, d.mu.fileID)
+		}
+	}
+	q.mu.early = append(q.mu.early, d)
 }
 
 // identify gives the state directory a lasting id, which is in the names of our
@@ -155,44 +193,4 @@ func (q *Queue) identify() error {
 	}
 	q.mount = newDraftID()[:6]
 	return disk.WriteFile(q.fs, "state.id", path, []byte(q.mount+"\n"))
-}
-
-// remember keeps the name of a breakpoint file that a killed writer left, so
-// that the same copy resumes it.
-func (q *Queue) remember(d *Draft, t Target, bp string) error {
-	d.mu.Lock()
-	d.mu.promised = false
-	d.mu.up.name = bp
-	d.mu.Unlock()
-	if err := d.record(); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	d.mu.up.name = ""
-	d.mu.recorded = false // the record outlives the draft
-	d.mu.Unlock()
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.mu.abandoned[t] = &left{id: d.id, bp: bp}
-	return nil
-}
-
-// forgetAbandoned drops the memory of an interrupted copy once its name was
-// published; the breakpoint file stays visible in .partial.
-func (q *Queue) forgetAbandoned(t Target) {
-	q.mu.Lock()
-	l := q.mu.abandoned[t]
-	delete(q.mu.abandoned, t)
-	q.mu.Unlock()
-	if l != nil {
-		_ = q.fs.Remove("journal.remove", q.journalPath(l.id))
-	}
-}
-
-// discardHandle closes the file and leaves it where it is.
-func (s *spool) discardHandle() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.mu.gone = true
-	return s.mu.file.Close()
 }

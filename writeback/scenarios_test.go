@@ -403,8 +403,6 @@ func promises() []scenario {
 			f.append(150)
 			f.fsync()
 			f.truncate(40)
-			data := f.data
-			w.at("f").maybe(&data)
 			f.append(20)
 			f.close()
 		}},
@@ -421,8 +419,6 @@ func promises() []scenario {
 			f.write(50, 20)
 			f.fsync()
 			f.truncate(60)
-			data := f.data
-			w.at("f").maybe(&data)
 			f.truncate(100)
 			f.close()
 		}},
@@ -609,7 +605,7 @@ func partialScenarios() []scenario {
 			base, _, _ := w.store.stat("f")
 			w.convert("p", "f", &base)
 		}},
-		{name: "killed writer, and the same copy again", run: func(w *world) {
+		{name: "killed writer, and the same copy again", setup: func(w *world) { w.kept = true }, run: func(w *world) {
 			f := w.create("f")
 			f.append(200)
 			data := f.data
@@ -622,7 +618,7 @@ func partialScenarios() []scenario {
 			g.append(90)
 			g.close()
 		}},
-		{name: "killed writer, another copy by a temporary name", run: func(w *world) {
+		{name: "killed writer, another copy by a temporary name", setup: func(w *world) { w.kept = true }, run: func(w *world) {
 			f := w.create("f")
 			f.append(200)
 			w.try("abandon", func(ctx context.Context) error { return f.d.Abandon(ctx, "killed") })
@@ -633,7 +629,7 @@ func partialScenarios() []scenario {
 			g.close()
 			g.rename("f")
 		}},
-		{name: "killed writer after fsync", run: func(w *world) {
+		{name: "killed writer after fsync", setup: func(w *world) { w.kept = true }, run: func(w *world) {
 			f := w.create("f")
 			f.append(200)
 			f.fsync()

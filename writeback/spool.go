@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
-	"syscall"
 
 	"github.com/sequoiacm/scmfs/internal/disk"
 )
@@ -20,10 +20,11 @@ type spool struct {
 	memory *budget
 	mu     struct {
 		sync.RWMutex
-		mem  []byte
-		file disk.File
-		size int64
-		gone bool
+		mem   []byte
+		file  disk.File
+		size  int64
+		entry bool // the file's name is durable
+		gone  bool
 	}
 }
 
@@ -32,7 +33,7 @@ func newSpool(fs disk.FS, path string, limit int64, memory *budget) *spool {
 }
 
 // openSpool opens the file of an earlier run.
-func openSpool(fs disk.FS, path string) (*spool, error) {
+func openSpool(fs disk.FS, path string, memory *budget) (*spool, error) {
 	f, err := fs.OpenFile("spool.open", path, os.O_RDWR)
 	if err != nil {
 		return nil, err
@@ -41,8 +42,8 @@ func openSpool(fs disk.FS, path string) (*spool, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	s := &spool{fs: fs, path: path}
-	s.mu.file, s.mu.size = f, size
+	s := &spool{fs: fs, path: path, memory: memory}
+	s.mu.file, s.mu.size, s.mu.entry = f, size, true
 	return s, nil
 }
 
@@ -92,10 +93,10 @@ func (s *spool) WriteAt(p []byte, off int64) (int, error) {
 	if s.mu.file == nil {
 		copy(s.mu.mem[off:end], p)
 	} else if n, err := s.mu.file.WriteAt(p, off); err != nil {
-		if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-			err = fmt.Errorf("%w: %s", ErrNoSpace, s.path)
+		if n > 0 {
+			s.mu.size = max(s.mu.size, off+int64(n))
 		}
-		return n, err
+		return n, fmt.Errorf("write spool: %w", err)
 	}
 	s.mu.size = max(s.mu.size, end)
 	return len(p), nil
@@ -117,31 +118,26 @@ func (s *spool) growMemory(end int64) bool {
 	return true
 }
 
-// toFile moves the content from memory to a file.
+// toFile moves the content from memory to a file. When it fails nothing has changed.
 func (s *spool) toFile() error {
 	f, err := s.fs.OpenFile("spool.create", s.path, os.O_RDWR|os.O_CREATE|os.O_TRUNC)
 	if err != nil {
-		if errors.Is(err, syscall.ENOSPC) {
-			err = fmt.Errorf("%w: %s", ErrNoSpace, s.path)
-		}
 		return fmt.Errorf("create spool: %w", err)
 	}
 	used := min(int64(len(s.mu.mem)), s.mu.size)
 	if used > 0 {
-		if _, err := f.WriteAt(s.mu.mem[:used], 0); err != nil {
-			_ = f.Close()
-			_ = s.fs.Remove("spool.remove", s.path)
-			return fmt.Errorf("move spool to disk: %w", err)
-		}
+		_, err = f.WriteAt(s.mu.mem[:used], 0)
 	}
-	if s.mu.size > used {
-		if err := f.Truncate("spool.truncate", s.mu.size); err != nil {
-			_ = f.Close()
-			return fmt.Errorf("move spool to disk: %w", err)
-		}
+	if err == nil && s.mu.size > used {
+		err = f.Truncate("spool.truncate", s.mu.size)
+	}
+	if err != nil {
+		_ = f.Close()
+		_ = s.fs.Remove("spool.remove", s.path)
+		return fmt.Errorf("move spool to disk: %w", err)
 	}
 	s.memory.give(int64(len(s.mu.mem)))
-	s.mu.mem, s.mu.file = nil, f
+	s.mu.mem, s.mu.file, s.mu.entry = nil, f, false
 	return nil
 }
 
@@ -165,22 +161,60 @@ func (s *spool) truncate(size int64) error {
 	return nil
 }
 
-// sync makes the content durable; it moves to a file first.
-func (s *spool) sync() error {
+// sync makes at least size bytes durable, and the file's name; it moves to a
+// file first.
+func (s *spool) sync(size int64) error {
 	s.mu.Lock()
+	err := s.prepareLocked(size)
+	f, entry := s.mu.file, s.mu.entry
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := f.Sync("spool.sync"); err != nil {
+		return fmt.Errorf("sync spool: %w", err)
+	}
+	if entry {
+		return nil
+	}
+	if err := s.fs.SyncDir("spool.syncdir", filepath.Dir(s.path)); err != nil {
+		return fmt.Errorf("sync spool: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.entry = s.mu.file == f
+	return nil
+}
+
+func (s *spool) prepareLocked(size int64) error {
 	if s.mu.gone {
-		s.mu.Unlock()
 		return ErrGone
 	}
 	if s.mu.file == nil {
 		if err := s.toFile(); err != nil {
-			s.mu.Unlock()
 			return err
 		}
 	}
-	f := s.mu.file
-	s.mu.Unlock()
-	return f.Sync("spool.sync")
+	if s.mu.size < size {
+		if err := s.mu.file.Truncate("spool.truncate", size); err != nil {
+			return fmt.Errorf("sync spool: %w", err)
+		}
+		s.mu.size = size
+	}
+	return nil
+}
+
+// close closes the file and leaves it where it is.
+func (s *spool) close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mu.gone = true
+	s.memory.give(int64(len(s.mu.mem)))
+	s.mu.mem = nil
+	if s.mu.file == nil {
+		return nil
+	}
+	return s.mu.file.Close()
 }
 
 // discard drops content and file.
@@ -191,9 +225,7 @@ func (s *spool) discard() error {
 		return nil
 	}
 	s.mu.gone = true
-	if s.memory != nil {
-		s.memory.give(int64(len(s.mu.mem)))
-	}
+	s.memory.give(int64(len(s.mu.mem)))
 	s.mu.mem = nil
 	if s.mu.file == nil {
 		return nil

@@ -55,7 +55,7 @@ func (q *Queue) adopt(d *Draft, t Target) {
 		delete(q.mu.abandoned, t)
 		d.mu.up = upload{name: l.bp, typ: client.ChecksumCRC32, doubt: true, resume: true, resumeAt: -1, local: true}
 		// Its record is replaced by ours at the next write of one.
-		d.mu.recorded = true
+		d.mu.recorded, d.mu.journaled = true, l.bp
 		d.id, d.spool.path = l.id, q.spoolPath(l.id)
 	}
 }
@@ -138,16 +138,25 @@ func (q *Queue) free(d *Draft) {
 	}
 	d.mu.gone = true
 	t, id, charged := d.mu.target, d.mu.fileID, d.mu.charged
+	recorded := d.mu.recorded
 	d.mu.charged = 0
 	d.wakeLocked()
 	d.mu.Unlock()
 	delete(q.mu.drafts, d.id)
 	q.unindexLocked(d, t, id)
 	q.mu.Unlock()
+	q.space.give(charged)
+	if recorded {
+		// Its removal failed before. While the record is there, the spool stays with it.
+		if err := d.journal(); err != nil {
+			q.o.Logger.WithError(err).Warn("a finished draft's record and spool file stay; the next start removes them")
+			_ = d.spool.close()
+			return
+		}
+	}
 	if err := d.spool.discard(); err != nil {
 		q.o.Logger.WithError(err).Warn("a spool file stays; the next start removes it")
 	}
-	q.space.give(charged)
 }
 
 // Lookup finds the live draft of a name.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"time"
 
 	"github.com/sequoiacm/scmfs/client"
@@ -12,114 +11,58 @@ import (
 
 // upload is what is known of a draft's breakpoint file. Guarded by Draft.mu.
 type upload struct {
-	name      string              // "" = none
-	data      client.DataID       // its data object
-	typ       client.ChecksumType //
-	acked     int64               // bytes the server has confirmed
-	sum       uint32              // their checksum
-	sent      int64               // bytes sent or being sent: a write below is a rewrite
-	completed bool                // by the last increment
-	rewritten bool                // a byte below sent was written again
-	doubt     bool                // ask the server before going on
-	resume    bool                // what the server has is to be compared with what is written
-	resumeAt  int64               // bytes to compare with, -1: not asked yet; streaming waits for them
-	restarts  int                 // after wrong checksums
-	mark      time.Time           // last progress
-	last      client.File         // what the last commit made
-	local     bool                // false: bytes below acked are not in the spool
+	name       string              // "" = none
+	data       client.DataID       // its data object
+	typ        client.ChecksumType //
+	acked      int64               // bytes the server has confirmed
+	sum        uint32              // their checksum
+	sent       int64               // bytes sent or being sent: a write below is a rewrite
+	completed  bool                // by the last increment
+	rewrites   int                 // writes below sent
+	checked    int                 // of them, known to be at the server or not to matter
+	stopped    bool                // no streaming until it is sealed: it failed
+	fresh      bool                // not created yet
+	doubt      bool                // ask the server before going on
+	resume     bool                // what the server has is to be compared with what is written
+	resumeAt   int64               // bytes to compare with, -1: not asked yet; streaming waits for them
+	mismatches int                 // wrong checksums in the life of the upload
+	refused    int                 // refusals since the last progress
+	best       int64               // most bytes that were ever acked
+	mark       time.Time           // last progress
+	last       client.File         // what the last commit made
+	local      bool                // false: bytes below acked are not in the spool
 }
 
-var (
-	errAgain    = errors.New("try again at once")
-	errMismatch = errors.New("the server's checksum differs from what was sent")
-)
+func (u *upload) rewritten() bool { return u.rewrites != u.checked }
+
+var errMismatch = errors.New("the server's checksum differs from what was sent")
 
 func (d *Draft) store() Store { return d.q.stores(d.Target().Workspace) }
-
-// crcOf is the checksum of the first n bytes of the spool.
-func (d *Draft) crcOf(typ client.ChecksumType, n int64) (uint32, error) {
-	buf := make([]byte, 256<<10)
-	var sum uint32
-	for off := int64(0); off < n; {
-		p := buf[:min(int64(len(buf)), n-off)]
-		k, err := d.spool.ReadAt(p, off)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return 0, err
-		}
-		clear(p[k:]) // a hole at the end
-		sum = typ.Extend(sum, off, p)
-		off += int64(len(p))
-	}
-	return sum, nil
-}
-
-// sectionReader sends a part of the spool and sums what was really sent: the
-// writer may change the bytes meanwhile.
-type sectionReader struct {
-	d        *Draft
-	ctx      context.Context
-	off, end int64
-	typ      client.ChecksumType
-	sum      uint32
-}
-
-func (r *sectionReader) Read(p []byte) (int, error) {
-	if r.off >= r.end {
-		return 0, io.EOF
-	}
-	p = p[:min(int64(len(p)), r.end-r.off)]
-	n, err := r.d.spool.ReadAt(p, r.off)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return n, err
-	}
-	clear(p[n:]) // grown by truncate: zeros
-	if err := r.d.q.throttle(r.ctx, len(p)); err != nil {
-		return 0, err
-	}
-	r.sum = r.typ.Extend(r.sum, r.off, p)
-	r.off += int64(len(p))
-	return len(p), nil
-}
-
-// section is a body of bytes [off, end) of the spool; sum is set when it was sent.
-func (d *Draft) section(ctx context.Context, off, end int64, typ client.ChecksumType, start uint32, sum *uint32) client.Body {
-	return client.Body{Size: end - off, Open: func() (io.Reader, error) {
-		r := &sectionReader{d: d, ctx: ctx, off: off, end: end, typ: typ, sum: start}
-		return readerFunc(func(p []byte) (int, error) {
-			n, err := r.Read(p)
-			*sum = r.sum
-			return n, err
-		}), nil
-	}}
-}
-
-type readerFunc func([]byte) (int, error)
-
-func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
 
 // ensure makes sure that the breakpoint file exists and that acked is what the
 // server has of this content.
 func (d *Draft) ensure(ctx context.Context, size int64) error {
 	d.mu.Lock()
 	if d.mu.up.name == "" {
-		d.mu.up = upload{name: breakpointName(d.q.mount, d.mu.target.Name), typ: client.ChecksumCRC32, doubt: true,
-			mark: d.mu.up.mark, last: d.mu.up.last, restarts: d.mu.up.restarts, local: true}
-		partial := d.mu.target.Partial
-		if partial {
+		u := d.mu.up
+		d.mu.up = upload{name: breakpointName(d.q.mount, d.mu.target.Name), typ: client.ChecksumCRC32, doubt: true, fresh: true,
+			mark: u.mark, last: u.last, mismatches: u.mismatches, refused: u.refused, local: true}
+		if d.mu.target.Partial {
 			d.mu.up.name = d.mu.target.Name
 		}
-		d.mu.Unlock()
-		// The record comes first: a crash must not leave a breakpoint file of ours
-		// that nobody knows of.
-		if !partial {
-			if err := d.record(); err != nil {
-				return err
-			}
+	}
+	up, known := d.mu.up, d.mu.target.Partial || d.mu.journaled == d.mu.up.name
+	d.mu.Unlock()
+	// The record comes first: a crash must not leave a breakpoint file of ours
+	// that nobody knows of.
+	if !known {
+		if err := d.patiently(ctx, d.journal); err != nil {
+			return err
 		}
+	}
+	if up.fresh {
 		return d.create(ctx)
 	}
-	up := d.mu.up
-	d.mu.Unlock()
 	if up.doubt {
 		if err := d.ask(ctx, size); err != nil {
 			return err
@@ -127,100 +70,130 @@ func (d *Draft) ensure(ctx context.Context, size int64) error {
 	}
 	d.mu.Lock()
 	up = d.mu.up
-	local := d.mu.extents
-	whole := !d.mu.partial
 	d.mu.Unlock()
-	if up.rewritten {
-		if !whole && !local.covers(0, up.acked) {
-			return ErrNotLocal
-		}
-		sum, err := d.crcOf(up.typ, up.acked)
+	if up.rewritten() {
+		same, err := d.unchanged(up, size)
 		if err != nil {
 			return err
 		}
-		if sum != up.sum || up.acked > size || up.completed && up.acked != size {
+		if !same {
 			return d.restart(ctx)
 		}
 		d.mu.Lock()
-		d.mu.up.rewritten = false
+		d.mu.up.checked = up.rewrites
 		d.mu.Unlock()
 	}
 	if up.completed && up.acked != size {
-		if !whole && !local.covers(0, size) {
-			return ErrNotLocal
-		}
 		return d.restart(ctx)
 	}
 	return nil
+}
+
+// unchanged compares what the server has with what is here now.
+func (d *Draft) unchanged(up upload, size int64) (bool, error) {
+	if up.acked > size || up.acked > 0 && up.typ == client.ChecksumNone {
+		return false, nil
+	}
+	if !d.has(0, up.acked) {
+		return false, ErrNotLocal
+	}
+	sum, err := d.crcOf(up.typ, 0, 0, up.acked)
+	return sum == up.sum, err
+}
+
+// advanced tells whether the server has what it had, and bytes of ours behind.
+func (d *Draft) advanced(up upload, bp client.BreakpointFile, size int64) (bool, error) {
+	if up.resume || up.rewritten() || bp.Size < up.acked || bp.Size > size || bp.ChecksumType != up.typ {
+		return false, nil
+	}
+	if up.typ == client.ChecksumNone {
+		return bp.Size <= up.sent, nil // only the size speaks: what was sent and is there is ours
+	}
+	if !d.has(up.acked, bp.Size) {
+		return false, nil
+	}
+	sum, err := d.crcOf(up.typ, up.sum, up.acked, bp.Size)
+	return sum == bp.Checksum, err
+}
+
+// has tells whether bytes [from, to) are in the spool.
+func (d *Draft) has(from, to int64) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.mu.partial || d.mu.extents.covers(from, to)
 }
 
 // create makes the breakpoint file; one that exists under our unique name is
 // ours, its answer was lost.
 func (d *Draft) create(ctx context.Context) error {
 	d.mu.Lock()
-	name := d.mu.up.name
+	name, rewrites := d.mu.up.name, d.mu.up.rewrites
+	d.mu.up.doubt, d.mu.up.fresh = true, false
+	t := d.mu.target
 	d.mu.Unlock()
 	bp, err := d.store().CreateBreakpointFile(ctx, name, client.BreakpointOptions{ChecksumType: client.ChecksumCRC32})
-	switch client.KindOf(err) {
-	case client.Exist, client.Uncertain:
+	switch kind := client.KindOf(err); {
+	case kind == client.Exist:
 		return errAgain // doubt is set: ask
-	case client.Unsupported, client.Permission:
-		d.mu.Lock()
-		partial := d.mu.target.Partial
-		if !partial {
-			d.mu.up = upload{mark: d.mu.up.mark, last: d.mu.up.last}
-		}
-		ws := d.mu.target.Workspace
-		d.mu.Unlock()
-		if partial {
+	case kind == client.Unsupported || kind == client.Permission:
+		if t.Partial {
 			return err
 		}
-		d.q.noBreakpoints(ws, err)
+		d.withoutBreakpoint(err)
 		return errAgain
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.mu.up.doubt, d.mu.up.data, d.mu.up.typ = false, bp.Data, bp.ChecksumType
-	d.mu.up.acked, d.mu.up.sum, d.mu.up.sent, d.mu.up.completed = bp.Size, bp.Checksum, bp.Size, bp.Completed
+	u := &d.mu.up
+	u.doubt, u.data, u.typ, u.checked = false, bp.Data, bp.ChecksumType, rewrites
+	u.acked, u.sum, u.sent, u.completed = bp.Size, bp.Checksum, bp.Size, bp.Completed
 	return nil
+}
+
+// withoutBreakpoint goes on without one, as all drafts of the workspace will.
+func (d *Draft) withoutBreakpoint(why error) {
+	d.mu.Lock()
+	d.mu.up = upload{mark: d.mu.up.mark, last: d.mu.up.last}
+	ws := d.mu.target.Workspace
+	d.mu.Unlock()
+	d.q.noBreakpoints(ws, why)
 }
 
 // ask learns what the server has after a doubt: any size up to what was sent, 0
 // included, is believed only if its checksum is that of our bytes.
 func (d *Draft) ask(ctx context.Context, size int64) error {
 	d.mu.Lock()
-	up := d.mu.up
-	whole, ext := !d.mu.partial, d.mu.extents
+	up, partial := d.mu.up, d.mu.target.Partial
 	d.mu.Unlock()
 	bp, err := d.store().BreakpointFile(ctx, up.name)
-	switch client.KindOf(err) {
-	case client.NotExist:
+	switch kind := client.KindOf(err); {
+	case kind == client.NotExist:
 		if !up.local {
 			return fmt.Errorf("%s was deleted at the server: %w", up.name, ErrNotLocal)
 		}
 		return d.create(ctx)
-	case client.Corrupt:
+	case kind == client.Corrupt:
 		return d.restart(ctx)
+	case kind == client.Permission && !partial && up.acked == 0:
+		d.withoutBreakpoint(err) // may not even look
+		return errAgain
+	case err != nil:
+		return err
 	}
+	same, err := d.advanced(up, bp, size)
 	if err != nil {
 		return err
 	}
-	same := bp.Size == up.acked && bp.Checksum == up.sum && !up.resume
 	if !same {
-		if bp.Size > size || bp.ChecksumType == client.ChecksumNone && bp.Size > 0 {
-			return d.restart(ctx)
-		}
-		if !whole && !ext.covers(0, bp.Size) {
-			return ErrNotLocal
-		}
-		sum, err := d.crcOf(bp.ChecksumType, bp.Size)
+		now := up
+		now.acked, now.sum, now.typ = bp.Size, bp.Checksum, bp.ChecksumType
+		ok, err := d.unchanged(now, size)
 		if err != nil {
 			return err
 		}
-		if sum != bp.Checksum {
+		if !ok {
 			return d.restart(ctx)
 		}
 	}
@@ -230,32 +203,41 @@ func (d *Draft) ask(ctx context.Context, size int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	u := &d.mu.up
-	if bp.Size > u.acked {
-		u.mark = d.q.o.Now()
-	}
 	if u.resume && bp.Size > 0 {
 		d.q.o.Logger.WithField("file", d.mu.target.String()).WithField("bytes", bp.Size).Info("resumed: these bytes are at the server already")
 	}
-	u.data, u.typ, u.acked, u.sum, u.completed = bp.Data, bp.ChecksumType, bp.Size, bp.Checksum, bp.Completed
-	u.sent, u.doubt, u.resume, u.rewritten, u.local = bp.Size, false, false, false, true
+	u.data, u.typ, u.sum, u.completed = bp.Data, bp.ChecksumType, bp.Checksum, bp.Completed
+	u.sent, u.doubt, u.resume, u.checked, u.local = bp.Size, false, false, up.rewrites, true
+	d.ackedLocked(bp.Size)
 	return nil
+}
+
+// ackedLocked notes how much the server has.
+func (d *Draft) ackedLocked(n int64) {
+	u := &d.mu.up
+	if n > u.best {
+		u.best, u.refused, u.mark = n, 0, d.q.o.Now()
+	}
+	u.acked = n
 }
 
 // restart throws the breakpoint file away and begins again from the first byte.
 func (d *Draft) restart(ctx context.Context) error {
 	d.mu.Lock()
-	name := d.mu.up.name
-	whole, ext, size := !d.mu.partial, d.mu.extents, d.mu.size
+	name, size := d.mu.up.name, d.mu.size
 	d.mu.Unlock()
-	if !whole && !ext.covers(0, size) && d.Target().Partial {
+	if !d.has(0, size) {
 		return ErrNotLocal
 	}
+	d.mu.Lock()
+	d.mu.up.doubt = true
+	d.mu.Unlock()
 	if err := d.store().DeleteBreakpointFile(ctx, name); err != nil && client.KindOf(err) != client.NotExist {
 		return err
 	}
 	d.mu.Lock()
 	u := &d.mu.up
-	u.acked, u.sum, u.sent, u.completed, u.rewritten, u.resume, u.local = 0, 0, 0, false, false, false, true
+	u.acked, u.sum, u.sent, u.completed, u.resume, u.local = 0, 0, 0, false, false, true
 	d.mu.Unlock()
 	return d.create(ctx)
 }
@@ -275,12 +257,17 @@ func (d *Draft) increment(ctx context.Context, end int64, last bool) error {
 	bp, err := d.store().AppendBreakpointFile(ctx, name, off, d.section(ctx, off, end, typ, start, &sum), last)
 	d.q.release()
 	if err != nil {
+		if client.KindOf(err) == client.Corrupt && off%d.q.part() != 0 {
+			// Ceph S3 takes increments at multiples of 5 MiB only (section 5.12): what an
+			// interrupted copy left cannot be continued there.
+			return d.restart(ctx)
+		}
 		return err
 	}
 	if bp.Size != end || typ != client.ChecksumNone && bp.Checksum != sum {
 		d.mu.Lock()
-		d.mu.up.restarts++
-		n := d.mu.up.restarts
+		d.mu.up.mismatches++
+		n := d.mu.up.mismatches
 		d.mu.Unlock()
 		d.q.o.Logger.WithField("file", d.Target().String()).Warnf("after %d bytes the server has %d with checksum %d, we sent checksum %d: starting over", end, bp.Size, bp.Checksum, sum)
 		if n > 1 {
@@ -290,8 +277,8 @@ func (d *Draft) increment(ctx context.Context, end int64, last bool) error {
 	}
 	d.q.metrics.sent(end - off)
 	d.mu.Lock()
-	u.acked, u.sum, u.doubt, u.data, u.completed = bp.Size, bp.Checksum, false, bp.Data, bp.Completed
-	u.mark = d.q.o.Now()
+	u.sum, u.doubt, u.data, u.completed = bp.Checksum, false, bp.Data, bp.Completed
+	d.ackedLocked(bp.Size)
 	d.wakeLocked()
 	d.mu.Unlock()
 	return nil

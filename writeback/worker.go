@@ -18,11 +18,13 @@ const (
 	stepPublish
 	stepAbandon
 	stepDiscard
+	stepSeal
 )
 
 // facts are what the next step depends on; next is pure.
 type facts struct {
 	sealed, stuck, discard, abandoned bool
+	closed                            bool // there is newer content to publish
 	streamable                        bool // whole content, no rewrite, breakpoint files work
 	size, acked, increment            int64
 	resumeAt                          int64
@@ -38,6 +40,8 @@ func next(f facts) step {
 		return stepPublish
 	case f.abandoned:
 		return stepAbandon
+	case f.closed:
+		return stepSeal
 	// More than one increment: what fits into one goes up in one request at close,
 	// and the last increment is never empty.
 	// An upload that may be resumed waits until there is as much to compare.
@@ -50,8 +54,10 @@ func next(f facts) step {
 func (d *Draft) factsLocked() facts {
 	return facts{
 		sealed: d.mu.seal != nil && !d.mu.dead, stuck: d.mu.err != nil, discard: d.mu.discard, abandoned: d.mu.abandoned,
-		streamable: (!d.mu.partial || d.mu.target.Partial) && !d.mu.up.rewritten && !d.mu.up.completed && !d.q.withoutBreakpoints(d.mu.target.Workspace) && d.dirtyLocked(),
-		size:       d.mu.size, acked: d.mu.up.acked, increment: d.q.o.Increment, resumeAt: d.mu.up.resumeAt,
+		closed: d.mu.closing > d.mu.published && d.dirtyLocked(),
+		streamable: (!d.mu.partial || d.mu.target.Partial) && !d.mu.up.rewritten() && !d.mu.up.stopped && !d.mu.up.completed &&
+			!d.q.withoutBreakpoints(d.mu.target.Workspace) && d.dirtyLocked(),
+		size: d.mu.size, acked: d.mu.up.acked, increment: d.q.o.Increment, resumeAt: d.mu.up.resumeAt,
 	}
 }
 
@@ -68,28 +74,31 @@ func (q *Queue) nudge(d *Draft) {
 // start runs a worker for the draft unless one runs.
 func (q *Queue) start(d *Draft) {
 	q.mu.Lock()
-	ctx := q.mu.run
-	if ctx == nil {
+	defer q.mu.Unlock()
+	switch ctx := q.mu.run; {
+	case q.mu.over:
+	case ctx == nil:
 		q.mu.early = append(q.mu.early, d)
+	default:
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.mu.working || d.mu.gone {
+			return
+		}
+		d.mu.working = true
+		d.mu.up.mark = q.o.Now() // the time without work does not count as time without progress
+		q.workers.Go(func() { d.work(ctx) })
 	}
-	q.mu.Unlock()
-	if ctx == nil || ctx.Err() != nil {
-		return
-	}
-	d.mu.Lock()
-	if d.mu.working || d.mu.gone {
-		d.mu.Unlock()
-		return
-	}
-	d.mu.working = true
-	d.mu.Unlock()
-	q.workers.Go(func() { d.work(ctx) })
 }
+
+// maxAgain bounds how often in a row a step may ask to be repeated at once. A
+// server whose answers contradict each other must not keep us busy.
+const maxAgain = 10
 
 // work does steps until there are none. A failed publication is tried again with
 // growing pauses until nothing has moved for RetryTimeout.
 func (d *Draft) work(ctx context.Context) {
-	pause := firstPause
+	pause, again := firstPause, 0
 	for {
 		d.mu.Lock()
 		do := next(d.factsLocked())
@@ -107,9 +116,15 @@ func (d *Draft) work(ctx context.Context) {
 		acked := d.mu.up.acked
 		d.mu.Unlock()
 		err := d.do(ctx, do)
+		if errors.Is(err, errAgain) {
+			if again++; again > maxAgain {
+				err = &client.Error{Op: "upload", Kind: client.Unavailable, Err: errors.New("the server contradicts itself")}
+			}
+		} else {
+			again = 0
+		}
 		d.mu.Lock()
-		moved := d.mu.up.acked != acked
-		if moved {
+		if d.mu.up.acked != acked {
 			pause = firstPause
 		}
 		d.wakeLocked()
@@ -122,7 +137,7 @@ func (d *Draft) work(ctx context.Context) {
 			sleep(ctx, pause/2+time.Duration(rand.Int64N(int64(pause))))
 			pause = min(2*pause, lastPause)
 		default:
-			d.fail(do, err)
+			d.fail(ctx, do, err)
 		}
 	}
 }
@@ -141,63 +156,76 @@ func sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
+// maxRefused is how often a refusal that asking may settle is met without
+// progress in between.
+const maxRefused = 3
+
+// mayRetry decides whether a failed step is tried again.
 func (d *Draft) mayRetry(do step, err error) bool {
 	d.mu.Lock()
-	mark := d.mu.up.mark
-	promised := d.mu.promised
-	d.mu.Unlock()
-	transient := client.IsTransient(err)
-	if !transient {
+	defer d.mu.Unlock()
+	u := &d.mu.up
+	late := d.q.o.Now().Sub(u.mark) >= d.q.o.RetryTimeout
+	switch kind := client.KindOf(err); {
+	case client.IsTransient(err):
+		// Nobody waits for what was promised and closed long ago: an outage must not
+		// need a person.
+		patient := d.mu.promise != nil && (d.q.o.WriteMode == Async || d.mu.recovered)
+		return patient || !late
+	case kind == client.Auth, kind == client.Protocol:
+		// A session that could not be renewed, an answer from something in between.
+		return !late
+	case do != stepStream && do != stepPublish && do != stepAbandon, errors.Is(err, errMismatch):
+		return false
+	case kind == client.Invalid, kind == client.NotExist, kind == client.Quota, kind == client.Corrupt:
 		// The record at the server may differ from what we believe; asking settles
 		// that, but not for ever.
-		switch client.KindOf(err) {
-		case client.Invalid, client.NotExist, client.Quota, client.Corrupt:
-			if do == stepStream || do == stepPublish {
-				d.mu.Lock()
-				defer d.mu.Unlock()
-				d.mu.up.restarts++
-				d.mu.up.doubt = d.mu.up.name != ""
-				return d.mu.up.doubt && d.mu.up.restarts <= 3 && !errors.Is(err, errMismatch)
-			}
-		}
-		return false
+		u.refused++
+		u.doubt = u.name != ""
+		return u.doubt && u.refused <= maxRefused
 	}
-	if d.q.o.WriteMode == Async && promised {
-		return true // nobody waits; an outage must not need a person
-	}
-	return d.q.o.Now().Sub(mark) < d.q.o.RetryTimeout
+	return false
 }
 
 // fail ends a step that will not succeed by itself.
-func (d *Draft) fail(do step, err error) {
+func (d *Draft) fail(ctx context.Context, do step, err error) {
 	log := d.q.o.Logger.WithError(err).WithField("file", d.Target().String())
 	switch do {
 	case stepStream:
 		// Closing decides; until then the bytes just stay here.
 		d.mu.Lock()
-		d.mu.up.rewritten = true
+		d.mu.up.stopped = true
 		d.mu.Unlock()
 		log.Warn("cannot send while the file is written; it will be sent at close")
+		return
 	case stepDiscard:
-		log.Warn("a breakpoint file of a discarded draft stays at the server")
+		log.Warn("what the server has of a discarded draft stays there for now; it is removed later")
 		d.mu.Lock()
-		d.mu.up.name = ""
+		l := &left{id: d.id, ws: d.mu.target.Workspace, bp: d.mu.up.name}
+		d.mu.recorded = false // the record outlives the draft
+		d.cleanedLocked()
 		d.mu.Unlock()
-	default:
-		d.mu.Lock()
-		d.mu.err = err
-		d.mu.abandoned = false
-		recorded := d.mu.recorded
-		d.mu.Unlock()
-		log.Error("not published; nothing is lost: see 'scmfs pending list', retry, export or discard it")
-		d.q.metrics.stuck.Inc()
-		if !recorded {
-			if err := d.promise(false); err != nil {
-				log.WithError(err).Error("and it would not survive a restart")
-			}
-		}
-		d.tell(Event{Kind: Failed, Err: err})
+		d.q.tidyLater(l)
+		return
 	}
+	d.mu.Lock()
+	s, stream := d.mu.seal, d.mu.up.name == ""
+	d.mu.Unlock()
+	if s != nil && s.commit != nil && s.commit.CRC == nil && stream {
+		// The content may change from now on; what was sent must stay recognisable.
+		if sum, cerr := d.crcOf(client.ChecksumCRC32, 0, 0, s.commit.Size); cerr == nil {
+			s.commit.CRC = &sum
+		}
+	}
+	d.mu.Lock()
+	d.mu.err = err
+	d.mu.Unlock()
+	log.Error("not published; nothing is lost: see 'scmfs pending list', retry, export or discard it")
+	d.q.metrics.stuck.Inc()
+	if err := d.promise(ctx, false); err != nil && !errors.Is(err, ErrGone) {
+		log.WithError(err).Error("and it would not survive a restart")
+	}
+	d.tell(Event{Kind: Failed, Err: err})
 }
 
 func (d *Draft) do(ctx context.Context, s step) error {
@@ -208,6 +236,13 @@ func (d *Draft) do(ctx context.Context, s step) error {
 		return d.publishSealed(ctx)
 	case stepAbandon:
 		return d.leave(ctx)
+	case stepSeal:
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if d.mu.seal == nil && d.dirtyLocked() {
+			d.mu.seal = &seal{gen: d.mu.gen, size: d.mu.size}
+		}
+		return nil
 	default:
 		return d.clean(ctx)
 	}
@@ -217,9 +252,6 @@ func (d *Draft) do(ctx context.Context, s step) error {
 func (d *Draft) stream(ctx context.Context) error {
 	d.mu.Lock()
 	size := d.mu.size
-	if d.mu.up.acked == 0 && d.mu.up.mark.IsZero() {
-		d.mu.up.mark = d.q.o.Now()
-	}
 	name, learn := d.mu.up.name, d.mu.up.resume && d.mu.up.resumeAt < 0
 	d.mu.Unlock()
 	if learn {
@@ -237,52 +269,10 @@ func (d *Draft) stream(ctx context.Context) error {
 	}
 	d.mu.Lock()
 	up := d.mu.up
-	ready := !up.doubt && up.name != "" && d.mu.seal == nil && !up.rewritten && d.mu.size-up.acked > d.q.o.Increment
+	ready := !up.doubt && up.name != "" && d.mu.seal == nil && !up.rewritten() && d.mu.size-up.acked > d.q.o.Increment
 	d.mu.Unlock()
 	if !ready {
 		return errAgain
 	}
 	return d.increment(ctx, up.acked+d.q.o.Increment, false)
-}
-
-// leave keeps a killed writer's bytes as an incomplete breakpoint file.
-func (d *Draft) leave(ctx context.Context) error {
-	size := d.Size()
-	if size > 0 {
-		if err := d.uploadAll(ctx, size, false); err != nil {
-			return err
-		}
-	}
-	d.mu.Lock()
-	t, name := d.mu.target, d.mu.up.name
-	d.mu.abandoned = false
-	d.mu.published = d.mu.gen // nothing of it is to be published
-	d.mu.up = upload{}
-	d.mu.Unlock()
-	if name != "" && !t.Partial {
-		return d.q.remember(d, t, name)
-	}
-	return d.unrecord()
-}
-
-// clean removes what a discarded draft left at the server.
-func (d *Draft) clean(ctx context.Context) error {
-	d.mu.Lock()
-	name := d.mu.up.name
-	d.mu.Unlock()
-	if name != "" {
-		if err := d.store().DeleteBreakpointFile(ctx, name); err != nil && client.KindOf(err) != client.NotExist {
-			return err
-		}
-	}
-	if err := d.unrecord(); err != nil {
-		return err
-	}
-	d.mu.Lock()
-	d.mu.discard = false
-	d.mu.published = d.mu.gen
-	d.mu.up = upload{}
-	d.mu.seal, d.mu.err = nil, nil
-	d.mu.Unlock()
-	return nil
 }

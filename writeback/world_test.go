@@ -43,6 +43,7 @@ type world struct {
 	seq    int
 	lives  int
 	mayErr bool // one verb may fail: the disk is made to
+	kept   bool // a killed writer's bytes may stay in .partial
 	loose  bool // the store may hold an upload twice or damage it: contents are not counted
 }
 
@@ -146,6 +147,12 @@ func (w *world) try(what string, fn func(ctx context.Context) error) {
 			w.fatalf("%s: %v", what, err)
 		}
 		w.mayErr = false
+		for _, in := range w.q.Pending() {
+			if in.State == Stuck.String() {
+				_ = w.q.Retry(in.ID)
+			}
+		}
+		w.settle()
 	}
 }
 
@@ -258,9 +265,12 @@ func (f *file) append(n int) { f.w.t.Helper(); f.write(len(f.data), n) }
 
 func (f *file) truncate(n int) {
 	f.w.t.Helper()
-	f.w.try("truncate", func(ctx context.Context) error { return f.d.Truncate(ctx, int64(n)) })
 	data := make([]byte, n)
 	copy(data, f.data)
+	if p := f.w.at(f.name); p.mixed {
+		p.maybe(&data)
+	}
+	f.w.try("truncate", func(ctx context.Context) error { return f.d.Truncate(ctx, int64(n)) })
 	f.data = data
 }
 
@@ -271,6 +281,12 @@ func (f *file) reads() {
 	n := 0
 	f.w.try("read", func(ctx context.Context) (err error) {
 		n, err = f.d.ReadAt(ctx, got, 0)
+		for range 3 { // a read that the network broke is the reader's to repeat
+			if err == nil || errors.Is(err, io.EOF) || f.w.store.happened() == 0 {
+				break
+			}
+			n, err = f.d.ReadAt(ctx, got, 0)
+		}
 		if errors.Is(err, io.EOF) {
 			err = nil
 		}
@@ -352,6 +368,10 @@ func (f *file) moved(to string, rename func(context.Context) error) {
 	dest.may = append(append(dest.may, from.may...), from.must, &data)
 	dest.mixed = dest.mixed || from.mixed
 	closed := f.handles == 0 && !held(DefaultHeldNames, to)
+	if f.handles == 0 { // as the tree does
+		f.w.try("retain", func(context.Context) error { return f.d.Retain() })
+		defer f.d.Release(f.w.ctx)
+	}
 	f.w.try("rename", rename)
 	old := *from
 	from.settle(nil)
