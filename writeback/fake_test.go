@@ -26,6 +26,7 @@ type fakeStore struct {
 	seq    int
 	noBP   client.Kind // not Other: creating, appending and deleting are refused with it
 	ownIDs bool        // chosen ids are ignored
+	lost   bool        // or damaged bytes that it had acknowledged
 	align  int64       // increments must start at multiples of it (Ceph S3), 0: anywhere
 }
 
@@ -283,10 +284,12 @@ func (s *fakeStore) AppendBreakpointFile(ctx context.Context, name string, offse
 		}
 		f := s.faults[s.n]
 		if f.kind == faultQuota {
+			s.lost = s.lost || b.Size > 0
 			b.data, b.Size, b.Checksum, b.Data = nil, 0, 0, client.DataID(s.newID('d'))
 			return refusal("append", client.Quota)
 		}
 		if f.kind == faultFlip && len(data) > 0 {
+			s.lost = s.lost || b.Size > 0
 			data = bytes.Clone(data)
 			data[len(data)/2] ^= 1
 		}
@@ -393,6 +396,12 @@ func (s *fakeStore) partial(name string) (b client.BreakpointFile, data []byte, 
 		return p.BreakpointFile, p.data, true
 	}
 	return b, nil, false
+}
+
+func (s *fakeStore) lostBytes() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lost
 }
 
 func (s *fakeStore) partials() []string {

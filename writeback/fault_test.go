@@ -46,13 +46,14 @@ func (f fault) String() string {
 
 // script counts requests and says which fail.
 type script struct {
-	n      int
-	faults map[int]fault // by number, the first request is 1
-	always *fault        // of every request, when set
-	log    []string
-	hit    int // faults that happened
-	alive  func() bool
-	die    func()
+	n       int
+	faults  map[int]fault // by number, the first request is 1
+	always  *fault        // of every request, when set
+	log     []string
+	hit     int           // faults that happened
+	latency time.Duration // of every request
+	alive   func() bool
+	die     func()
 }
 
 func (s *script) cutOf(n int, size int64) int64 {
@@ -82,6 +83,9 @@ func (s *fakeStore) next(op string) (fault, int) {
 // store's lock and answers, as far as the script lets it.
 func (s *fakeStore) call(ctx context.Context, op string, once bool, body *client.Body, exec func([]byte) error) error {
 	f, n := s.next(op)
+	if s.latency > 0 {
+		time.Sleep(s.latency)
+	}
 	lost := &client.Error{Op: op, Kind: client.Unavailable, HTTP: 0}
 	if once {
 		lost.Kind = client.Uncertain

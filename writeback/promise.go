@@ -53,17 +53,15 @@ func (d *Draft) promise(ctx context.Context, closed bool) error {
 		if old == nil || old.gen <= p.gen {
 			d.mu.promise = p
 		}
-		if closed {
-			d.closeLocked()
-		}
 		d.mu.Unlock()
 		err := d.patiently(ctx, d.journal)
-		if err != nil {
-			d.mu.Lock()
-			if d.mu.promise == p {
-				d.mu.promise = old
-			}
-			d.mu.Unlock()
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		switch {
+		case err != nil && d.mu.promise == p:
+			d.mu.promise = old
+		case err == nil && closed:
+			d.closeLocked()
 		}
 		return err
 	}

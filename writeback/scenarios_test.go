@@ -3,6 +3,7 @@ package writeback
 import (
 	"bytes"
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -31,6 +32,11 @@ func written(name string, sizes ...int) func(*world) {
 		f.close()
 	}
 }
+
+// slow makes every request take its time, so that things happen meanwhile.
+func slow(w *world) { w.store.latency = slowness }
+
+const slowness = 10 * time.Millisecond
 
 func newFiles() []scenario {
 	return []scenario{
@@ -119,7 +125,7 @@ func newFiles() []scenario {
 			f.write(3, 20)
 			f.close()
 		}},
-		{name: "closed twice at once", run: func(w *world) {
+		{name: "closed twice at once", setup: slow, run: func(w *world) {
 			f := w.create("f")
 			f.append(150)
 			g := w.open("f", false)
@@ -135,7 +141,7 @@ func newFiles() []scenario {
 			g.release()
 			f.release()
 		}},
-		{name: "appended while an older content is published", run: func(w *world) {
+		{name: "appended while an older content is published", setup: slow, run: func(w *world) {
 			f := w.create("f")
 			f.append(150)
 			g := w.open("f", false)
@@ -146,6 +152,7 @@ func newFiles() []scenario {
 				_, err := g.d.Publish(w.ctx)
 				other <- err
 			}()
+			time.Sleep(slowness / 2) // it is under way
 			f.append(60)
 			f.fsync()
 			<-other
@@ -341,7 +348,7 @@ func naming() []scenario {
 			f.unlink()
 			f.close()
 		}},
-		{name: "unlink while it is published", run: func(w *world) {
+		{name: "unlink while it is published", setup: slow, run: func(w *world) {
 			f := w.create("f")
 			f.append(150)
 			f.fsync()
@@ -352,9 +359,8 @@ func naming() []scenario {
 				_, err := f.d.Publish(w.ctx)
 				other <- err
 			}()
-			time.Sleep(time.Nanosecond)
-			dirty := f.d.Dirty()
-			if dirty {
+			time.Sleep(7 * slowness / 2) // the commit is under way
+			if f.d.Dirty() {
 				f.unlink()
 			}
 			<-other
@@ -536,10 +542,19 @@ func (w *world) partialFile(name string, truncate bool) *file {
 
 // complete closes a breakpoint file; it must be at the store whatever happens then.
 func (f *file) complete() {
+	refused := false
 	f.w.try("complete", func(ctx context.Context) error {
 		_, err := f.d.Publish(ctx)
+		if errors.Is(err, ErrNotLocal) && f.w.store.lostBytes() {
+			refused, err = true, f.d.Discard()
+		}
 		return err
 	})
+	if refused {
+		delete(f.w.bps, f.name)
+		f.release()
+		return
+	}
 	f.w.bps[f.name] = f.data
 	f.gone = true // not a name of the tree
 	f.release()

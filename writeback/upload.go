@@ -116,11 +116,12 @@ func (d *Draft) advanced(up upload, bp client.BreakpointFile, size int64) (bool,
 	return sum == bp.Checksum, err
 }
 
-// has tells whether bytes [from, to) are in the spool.
+// has tells whether bytes [from, to) are here: in the spool, or holes behind what
+// was there before.
 func (d *Draft) has(from, to int64) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return !d.mu.partial || d.mu.extents.covers(from, to)
+	return !d.mu.partial || d.mu.extents.covers(from, min(to, d.mu.origin.Size))
 }
 
 // create makes the breakpoint file; one that exists under our unique name is
@@ -195,6 +196,9 @@ func (d *Draft) ask(ctx context.Context, size int64) error {
 		}
 		if !ok {
 			return d.restart(ctx)
+		}
+		if !d.has(bp.Size, size) {
+			return ErrNotLocal // the server lost bytes that were never here (section 5.6)
 		}
 	}
 	if bp.Completed && bp.Size != size {

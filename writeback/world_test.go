@@ -44,7 +44,6 @@ type world struct {
 	lives  int
 	mayErr bool // one verb may fail: the disk is made to
 	kept   bool // a killed writer's bytes may stay in .partial
-	loose  bool // the store may hold an upload twice or damage it: contents are not counted
 }
 
 // promise is what is known of a name: what must be there, and what may be there
@@ -395,7 +394,7 @@ func (f *file) unlink() {
 }
 
 // settle lets the uploads of all open files go as far as they go by themselves.
-func (w *world) settle() { time.Sleep(50 * time.Millisecond) }
+func (w *world) settle() { time.Sleep(50*time.Millisecond + 20*w.store.latency) }
 
 // drain waits until everything that was closed is published.
 func (w *world) drain() {
