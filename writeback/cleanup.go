@@ -148,8 +148,14 @@ func (q *Queue) tidy(ctx context.Context) {
 
 func (q *Queue) drop(ctx context.Context, l *left) error {
 	if l.bp != "" {
-		if err := q.stores(l.ws).DeleteBreakpointFile(ctx, l.bp); err != nil && client.KindOf(err) != client.NotExist {
-			return err
+		switch err := q.stores(l.ws).DeleteBreakpointFile(ctx, l.bp); client.KindOf(err) {
+		case client.NotExist, client.Unsupported:
+		case client.Permission:
+			q.o.Logger.WithError(err).WithField("breakpoint_file", l.bp).Warn("not allowed to remove what an upload left; an administrator has to")
+		default:
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return q.unrecord(l.id)

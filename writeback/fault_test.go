@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/sequoiacm/scmfs/client"
@@ -56,6 +57,7 @@ type script struct {
 	die     func()
 }
 
+// cutOf is called with the store locked.
 func (s *script) cutOf(n int, size int64) int64 {
 	f, ok := s.faults[n]
 	if !ok || f.kind != faultCut {
@@ -116,7 +118,9 @@ func (s *fakeStore) call(ctx context.Context, op string, once bool, body *client
 	}
 	limit := int64(1 << 62)
 	if body != nil && f.kind == faultCut {
+		s.mu.Lock()
 		limit = s.cutOf(n, body.Size)
+		s.mu.Unlock()
 	}
 	data, err := receive(body, limit, false)
 	if err != nil {
@@ -165,6 +169,19 @@ func receive(b *client.Body, limit int64, half bool) ([]byte, error) {
 	return data, err
 }
 
+// fail gives the n-th request from now a fault.
+func (s *fakeStore) fail(n int, f fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults[s.n+n] = f
+}
+
+func (s *fakeStore) requests() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n
+}
+
 // happened tells how many faults there were; calm ends them.
 func (s *fakeStore) happened() int {
 	s.mu.Lock()
@@ -176,4 +193,10 @@ func (s *fakeStore) calm() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults, s.always = map[int]fault{}, nil
+}
+
+func (s *fakeStore) said() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.log)
 }

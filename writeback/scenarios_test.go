@@ -562,6 +562,7 @@ func (f *file) complete() {
 
 // sent puts an incomplete breakpoint file of somebody else into the store.
 func (w *world) sent(name string, data []byte) {
+	data = bytes.Clone(data)
 	w.store.bps[name] = &fakeBP{BreakpointFile: client.BreakpointFile{Name: name, ChecksumType: client.ChecksumCRC32, Size: int64(len(data)),
 		Checksum: client.ChecksumCRC32.Extend(0, 0, data), Data: client.DataID(w.store.newID('d'))}, data: data}
 	w.bps[name] = nil

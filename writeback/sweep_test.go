@@ -72,10 +72,10 @@ func each(t *testing.T, fn func(t *testing.T, sc scenario) int) {
 
 // extent of a run without faults: changing disk operations and requests.
 func measure(t *testing.T, sc scenario) (ops, requests int) {
-	play(t, sc, "no fault", func(w *world) { ops, requests = w.disk.Ops(), w.store.n }, func(w *world, dead bool) {
+	play(t, sc, "no fault", func(w *world) { ops, requests = w.disk.Ops(), w.store.requests() }, func(w *world, dead bool) {
 		require.False(t, dead)
 		w.drain()
-		ops, requests = w.disk.Ops()-ops, w.store.n-requests
+		ops, requests = w.disk.Ops()-ops, w.store.requests()-requests
 		w.finish(false)
 	})
 	return ops, requests
@@ -153,7 +153,7 @@ func TestEveryRequestFails(t *testing.T) {
 			for _, f := range faults {
 				n++
 				play(t, sc, fmt.Sprintf("request %d: %v", at, f),
-					func(w *world) { w.store.faults[w.store.n+at] = f },
+					func(w *world) { w.store.fail(at, f) },
 					func(w *world, dead bool) { w.finish(false) })
 			}
 		}
@@ -171,7 +171,7 @@ func TestProcessDiesAtEveryRequest(t *testing.T) {
 				for i, rng := range dice(at)[:2] {
 					n++
 					play(t, sc, fmt.Sprintf("request %d: %v, dice %d", at, fault{k, 0}, i),
-						func(w *world) { w.store.faults[w.store.n+at] = fault{k, 0} },
+						func(w *world) { w.store.fail(at, fault{k, 0}) },
 						func(w *world, _ bool) {
 							w.store.calm()
 							w.crash(rng)

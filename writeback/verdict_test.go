@@ -22,8 +22,9 @@ func (w *world) finish(crashed bool) {
 			w.fatalf("mount after the crash: %v", err)
 		}
 	}
-	w.check("at rest")
 	w.drain()
+	w.settle()
+	w.check("at rest")
 	w.verdict(crashed)
 	if crashed {
 		w.copyAgain(files)

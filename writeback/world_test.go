@@ -127,7 +127,7 @@ func (w *world) crash(rng *rand.Rand) {
 
 func (w *world) fatalf(format string, args ...any) {
 	w.t.Helper()
-	w.t.Fatalf("%s: %s\nrequests: %s\nlog: %s", w.label, fmt.Sprintf(format, args...), strings.Join(w.store.log, "; "), strings.Join(w.logs.lines, ""))
+	w.t.Fatalf("%s: %s\nrequests: %s\nlog: %s", w.label, fmt.Sprintf(format, args...), strings.Join(w.store.said(), "; "), strings.Join(w.logs.lines, ""))
 }
 
 // try runs a verb. A dead process ends the scenario; one failure is allowed when
