@@ -56,13 +56,14 @@ type Draft struct {
 		meta    map[string]string
 		metaSet bool // meta differs from what the store has
 
-		gen       int64 // counts changes of content
-		published int64 // gen that the store has; -1: nothing yet
-		closing   int64 // gen that a close asked to publish
-		cuts      int64 // counts truncations
-		handles   int
-		charged   int64 // bytes taken from the spool budget
-		gone      bool
+		gen        int64 // counts changes of content
+		published  int64 // gen that the store has; -1: nothing yet
+		closing    int64 // gen that a close asked to publish, and its size
+		closedSize int64
+		cuts       int64 // counts truncations
+		handles    int
+		charged    int64 // bytes taken from the spool budget
+		gone       bool
 
 		seal      *seal // being published, or stuck
 		working   bool  // a worker runs

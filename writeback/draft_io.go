@@ -86,8 +86,9 @@ func (q *Queue) readBase(ctx context.Context, ws string, c client.Content, p []b
 	return fmt.Errorf("read base version: %w", err)
 }
 
-// settled waits until content below off may change: while a publication runs,
-// what it publishes must stay as it is; what is appended behind it may be written.
+// settled waits until content from off on may change: what is being published, or
+// was closed and is about to be, must stay as it is; behind it may be written. -1
+// waits until nothing is. On success the draft is locked.
 func (d *Draft) settled(ctx context.Context, off int64) error {
 	var t *time.Timer
 	for {
@@ -96,9 +97,8 @@ func (d *Draft) settled(ctx context.Context, off int64) error {
 			d.mu.Unlock()
 			return ErrGone
 		}
-		s := d.mu.seal
-		if s == nil || s.stale || d.mu.err != nil || off >= s.size {
-			return nil // with the lock held
+		if d.mu.err != nil || off >= d.fixedLocked() {
+			return nil
 		}
 		ch := d.mu.changed
 		d.mu.Unlock()
@@ -114,6 +114,18 @@ func (d *Draft) settled(ctx context.Context, off int64) error {
 			return ErrBusy
 		}
 	}
+}
+
+// fixedLocked is how much of the content must not change, -1 when all may.
+func (d *Draft) fixedLocked() int64 {
+	fixed := int64(-1)
+	if s := d.mu.seal; s != nil && !s.stale {
+		fixed = s.size
+	}
+	if d.mu.closing > d.mu.published && d.dirtyLocked() {
+		fixed = max(fixed, d.mu.closedSize)
+	}
+	return fixed
 }
 
 // WriteAt writes into the draft. It waits while the spool is full and while the

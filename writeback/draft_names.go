@@ -19,7 +19,7 @@ func (d *Draft) RenameOnto(ctx context.Context, to Target, base client.File) err
 }
 
 func (d *Draft) relocate(ctx context.Context, to Target, onto *client.File) error {
-	if err := d.settled(ctx, 0); err != nil {
+	if err := d.settled(ctx, -1); err != nil {
 		return err
 	}
 	old := place{d.mu.target, d.mu.onto, d.mu.fileID, d.mu.metaSet, d.mu.held}
@@ -119,8 +119,12 @@ func (d *Draft) Discard() error {
 // Abandon keeps what a killed writer left: the bytes become the breakpoint file
 // of that name in .partial, incomplete; nothing is published.
 func (d *Draft) Abandon(ctx context.Context, reason string) error {
-	if err := d.settled(ctx, 0); err != nil {
+	if err := d.settled(ctx, -1); err != nil {
 		return err
+	}
+	if !d.dirtyLocked() || d.mu.seal != nil && d.mu.seal.gen == d.mu.gen {
+		d.mu.Unlock()
+		return nil // closed before
 	}
 	d.mu.abandoned = true
 	size, recorded := d.mu.size, d.mu.recorded

@@ -32,13 +32,26 @@ func (d *Draft) Fsync(ctx context.Context) error {
 // promise makes the draft as it is now survive a crash; closed says that it is
 // complete and to be published.
 func (d *Draft) promise(ctx context.Context, closed bool) error {
+	return d.promiseOf(ctx, closed, func() *promised {
+		return &promised{d.mu.gen, d.mu.size, d.mu.partial, d.mu.extents, d.mu.origin}
+	})
+}
+
+// promiseSealed promises what is being published, and nothing that was written since.
+func (d *Draft) promiseSealed(ctx context.Context, s *seal) error {
+	return d.promiseOf(ctx, false, func() *promised {
+		return &promised{s.gen, s.size, d.mu.partial, d.mu.extents.clip(s.size), d.mu.origin}
+	})
+}
+
+func (d *Draft) promiseOf(ctx context.Context, closed bool, snapshot func() *promised) error {
 	for {
 		d.mu.Lock()
 		if d.mu.gone || d.mu.dead {
 			d.mu.Unlock()
 			return ErrGone
 		}
-		p := &promised{d.mu.gen, d.mu.size, d.mu.partial, d.mu.extents, d.mu.origin}
+		p := snapshot()
 		cuts := d.mu.cuts
 		d.mu.Unlock()
 		if err := d.patiently(ctx, func() error { return d.spool.sync(p.size) }); err != nil {

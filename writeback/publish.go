@@ -57,16 +57,21 @@ func (d *Draft) begin() error {
 // closeLocked seals the present content, or has it sealed once an older one is
 // published. Asked again after a failure it tries again.
 func (d *Draft) closeLocked() {
-	d.mu.closing = d.mu.gen
+	d.mu.closing, d.mu.closedSize = d.mu.gen, d.mu.size
 	d.mu.held, d.mu.abandoned = false, false
 	if d.mu.err != nil && !d.mu.working {
 		d.mu.err = nil
 		d.mu.up.refused, d.mu.up.mismatches = 0, 0
 	}
-	if d.mu.seal == nil && d.mu.gen != d.mu.published {
-		d.mu.seal = &seal{gen: d.mu.gen, size: d.mu.size}
-	}
+	d.sealLocked()
 	d.mu.up.mark = d.q.o.Now()
+}
+
+// sealLocked begins a publication of what was closed unless one is under way.
+func (d *Draft) sealLocked() {
+	if d.mu.seal == nil && d.mu.closing > d.mu.published && d.dirtyLocked() {
+		d.mu.seal = &seal{gen: d.mu.closing, size: d.mu.closedSize}
+	}
 }
 
 // wait returns when everything that was dirty when it was called is published,

@@ -149,10 +149,21 @@ func (q *Queue) Close() error {
 	var errs []error
 	for _, d := range q.all() {
 		d.mu.Lock()
-		ended := d.mu.held || d.mu.seal != nil || d.mu.err != nil || d.mu.closing > d.mu.published
-		keep := ended && d.dirtyLocked() && (d.mu.promise == nil || d.mu.promise.gen < d.mu.gen)
+		s, want, keep := d.mu.seal, d.mu.gen, d.dirtyLocked()
+		switch {
+		case d.mu.held || d.mu.err != nil || d.mu.closing == d.mu.gen:
+			s = nil
+		case s != nil:
+			want = s.gen
+		default:
+			keep = false // its programs never closed it
+		}
+		keep = keep && (d.mu.promise == nil || d.mu.promise.gen < want)
 		d.mu.Unlock()
-		if keep {
+		switch {
+		case keep && s != nil:
+			errs = append(errs, d.promiseSealed(ctx, s))
+		case keep:
 			errs = append(errs, d.promise(ctx, false))
 		}
 	}

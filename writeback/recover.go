@@ -98,7 +98,9 @@ func (q *Queue) take(r *record) error {
 	m := &d.mu
 	m.fileID, m.size, m.modTime, m.metaSet = r.FileID, r.Size, r.Modified, r.MetaSet
 	m.handles, m.gen, m.published = 0, 2, 0
-	m.recorded, m.recovered, m.journaled, m.held, m.abandoned = true, true, r.BP, r.Held, r.Abandoned
+	m.recorded, m.recovered, m.journaled, m.abandoned = true, true, r.BP, r.Abandoned
+	// Synced while it was open under a temporary name: still waiting for its real one.
+	m.held = r.Held || r.Onto == nil && !r.Target.Partial && !r.Abandoned && held(q.o.HeldNames, r.Target.Name)
 	m.partial = r.Partial
 	if r.Origin != nil {
 		m.origin = *r.Origin
@@ -119,8 +121,8 @@ func (q *Queue) take(r *record) error {
 	if r.Stuck != "" {
 		m.err = errors.New(r.Stuck)
 	}
-	if r.Commit != nil || !r.Held && !r.Abandoned {
-		m.closing = m.gen
+	if r.Commit != nil || !m.held && !r.Abandoned {
+		m.closing, m.closedSize = m.gen, m.size
 		m.seal = &seal{gen: m.gen, size: m.size, commit: r.Commit}
 		if r.Commit != nil && r.Commit.Behind {
 			m.seal.gen--

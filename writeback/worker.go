@@ -239,9 +239,7 @@ func (d *Draft) do(ctx context.Context, s step) error {
 	case stepSeal:
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if d.mu.seal == nil && d.dirtyLocked() {
-			d.mu.seal = &seal{gen: d.mu.gen, size: d.mu.size}
-		}
+		d.sealLocked()
 		return nil
 	default:
 		return d.clean(ctx)

@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -26,7 +25,7 @@ const (
 // world is a store, a disk and one mount after another on them. Its verbs are
 // what programs do; it keeps book of what they were promised.
 type world struct {
-	t      *testing.T
+	t      failer
 	label  string // which scenario and fault
 	disk   *disk.Mem
 	store  *fakeStore
@@ -43,7 +42,14 @@ type world struct {
 	seq    int
 	lives  int
 	mayErr bool // one verb may fail: the disk is made to
+	merge  bool // asynchronous closes in short order may become one version
 	kept   bool // a killed writer's bytes may stay in .partial
+}
+
+// failer is what a world needs of a test.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
 }
 
 // promise is what is known of a name: what must be there, and what may be there
@@ -73,7 +79,7 @@ func (l *logLines) Write(p []byte) (int, error) {
 // died ends a scenario whose process is dead.
 type died struct{}
 
-func newWorld(t *testing.T, label string, o Options) *world {
+func newWorld(t failer, label string, o Options) *world {
 	w := &world{t: t, label: label, disk: disk.NewMem(), store: newFakeStore(), o: o, names: map[string]*promise{}, once: map[string]string{}, bps: map[string][]byte{}}
 	w.store.alive = func() bool { return w.disk.Alive() }
 	w.store.die = func() { w.disk.Cut(); w.kill() }
@@ -246,6 +252,14 @@ func (w *world) open(name string, truncate bool) *file {
 func (f *file) write(off, n int) {
 	f.w.t.Helper()
 	p := f.w.fresh(n)
+	data := bytes.Clone(f.data)
+	if grow := off + n - len(data); grow > 0 {
+		data = append(data, make([]byte, grow)...)
+	}
+	copy(data[off:], p)
+	if at := f.w.at(f.name); at.mixed {
+		at.maybe(&data)
+	}
 	f.w.try("write", func(ctx context.Context) error {
 		k, err := f.d.WriteAt(ctx, p, int64(off))
 		if err == nil && k != n {
@@ -253,11 +267,7 @@ func (f *file) write(off, n int) {
 		}
 		return err
 	})
-	if grow := off + n - len(f.data); grow > 0 {
-		f.data = append(f.data, make([]byte, grow)...)
-	}
-	f.data = bytes.Clone(f.data)
-	copy(f.data[off:], p)
+	f.data = data
 }
 
 func (f *file) append(n int) { f.w.t.Helper(); f.write(len(f.data), n) }
@@ -327,10 +337,12 @@ func (f *file) flush() {
 		_, err := f.d.Publish(ctx)
 		return err
 	})
-	if !f.held() {
-		p.settle(&data)
-		f.w.once[string(data)] = f.name
+	if f.held() {
+		p.maybe(nil) // not durable yet
+		return
 	}
+	p.settle(&data)
+	f.w.once[string(data)] = f.name
 }
 
 func (f *file) release() {
