@@ -287,6 +287,9 @@ func (d *Draft) finish(ctx context.Context, gen int64, f client.File, partial bo
 	} else {
 		d.mu.onto, d.mu.fileID = &f, f.ID
 	}
+	// Who waits for the publication may go; who wants to change the content waits
+	// until the record of the old one is gone.
+	d.mu.filing = true
 	d.wakeLocked()
 	d.mu.Unlock()
 	if !partial {
@@ -294,7 +297,12 @@ func (d *Draft) finish(ctx context.Context, gen int64, f client.File, partial bo
 		d.q.supersede(t)
 	}
 	d.q.metrics.published.Inc()
-	if err := d.journal(); err != nil {
+	err := d.journal()
+	d.mu.Lock()
+	d.mu.filing = false
+	d.wakeLocked()
+	d.mu.Unlock()
+	if err != nil {
 		d.q.o.Logger.WithError(err).Warn("a finished draft's record stays for now; a start finds the version and removes it")
 	}
 	d.tell(Event{Kind: Published, File: f})

@@ -71,6 +71,7 @@ type Draft struct {
 		abandoned bool  // its writer was killed: nothing is published
 		discard   bool  // the worker is to clean up at the server
 		dead      bool  // unlinked: nothing is published any more
+		filing    bool  // the record of a publication is being removed
 		created   bool  // its last publication made the file
 		dooming   bool  // about to be: the record says so first
 		forced    bool  // a person said to publish it in spite of a conflict

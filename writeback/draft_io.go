@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"syscall"
 	"time"
 
@@ -118,6 +119,9 @@ func (d *Draft) settled(ctx context.Context, off int64) error {
 
 // fixedLocked is how much of the content must not change, -1 when all may.
 func (d *Draft) fixedLocked() int64 {
+	if d.mu.filing {
+		return math.MaxInt64
+	}
 	fixed := int64(-1)
 	if s := d.mu.seal; s != nil && !s.stale {
 		fixed = s.size

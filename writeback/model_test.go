@@ -3,7 +3,6 @@ package writeback
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -180,6 +179,7 @@ func (m *model) change(f *file, o op) {
 		f.append(o.b)
 	case opTruncate:
 		f.truncate(o.a)
+		f.write(0, 16) // no content comes back
 	case opFsync:
 		if f.d.Dirty() && !f.gone {
 			f.fsync()
@@ -300,5 +300,3 @@ func TestModel(t *testing.T) {
 	})
 	t.Logf("%d programs", n)
 }
-
-var _ = rand.Int

@@ -132,10 +132,10 @@ func newFiles() []scenario {
 			other := make(chan error, 1)
 			data := f.data
 			w.at("f").maybe(&data)
-			go func() {
-				_, err := g.d.Publish(w.ctx)
+			go func(ctx context.Context) {
+				_, err := g.d.Publish(ctx)
 				other <- err
-			}()
+			}(w.ctx)
 			f.flush()
 			<-other
 			g.release()
@@ -148,10 +148,10 @@ func newFiles() []scenario {
 			data := f.data
 			w.at("f").maybe(&data)
 			other := make(chan error, 1)
-			go func() {
-				_, err := g.d.Publish(w.ctx)
+			go func(ctx context.Context) {
+				_, err := g.d.Publish(ctx)
 				other <- err
-			}()
+			}(w.ctx)
 			time.Sleep(slowness / 2) // it is under way
 			f.append(60)
 			f.fsync()
@@ -355,10 +355,10 @@ func naming() []scenario {
 			other := make(chan error, 1)
 			data := f.data
 			w.at("f").maybe(&data)
-			go func() {
-				_, err := f.d.Publish(w.ctx)
+			go func(ctx context.Context) {
+				_, err := f.d.Publish(ctx)
 				other <- err
-			}()
+			}(w.ctx)
 			time.Sleep(7 * slowness / 2) // the commit is under way
 			if f.d.Dirty() {
 				f.unlink()

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -175,13 +176,13 @@ func (p *promise) allows(have []byte, ok, crashed bool) bool {
 	if p.unclear || is(p.must) || slices.ContainsFunc(p.may, is) {
 		return true
 	}
-	if !crashed || !p.mixed || p.must == nil || !ok {
+	if !crashed || !p.mixed || !ok {
 		return false
 	}
 	// Written on in place after an fsync: each byte is old or new.
-	all := []*[]byte{p.must}
-	shortest, longest := len(*p.must), len(*p.must)
-	for _, m := range p.may {
+	var all []*[]byte
+	shortest, longest := math.MaxInt, -1
+	for _, m := range append([]*[]byte{p.must}, p.may...) {
 		if m != nil {
 			all = append(all, m)
 			shortest, longest = min(shortest, len(*m)), max(longest, len(*m))

@@ -338,7 +338,12 @@ func (f *file) flush() {
 		return err
 	})
 	if f.held() {
-		p.maybe(nil) // not durable yet
+		if f.w.o.WriteMode == Async {
+			p.settle(&data)
+		} else {
+			p.maybe(nil) // durable in a second only
+		}
+		p.mixed = true
 		return
 	}
 	p.settle(&data)
