@@ -283,6 +283,9 @@ func (s *fakeStore) AppendBreakpointFile(ctx context.Context, name string, offse
 			return refusal("append", client.Corrupt) // -410, nothing recorded
 		}
 		f := s.faults[s.n]
+		if s.always != nil {
+			f = *s.always
+		}
 		if f.kind == faultQuota {
 			s.lost = s.lost || b.Size > 0
 			b.data, b.Size, b.Checksum, b.Data = nil, 0, 0, client.DataID(s.newID('d'))

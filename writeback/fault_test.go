@@ -47,14 +47,15 @@ func (f fault) String() string {
 
 // script counts requests and says which fail.
 type script struct {
-	n       int
-	faults  map[int]fault // by number, the first request is 1
-	always  *fault        // of every request, when set
-	log     []string
-	hit     int           // faults that happened
-	latency time.Duration // of every request
-	alive   func() bool
-	die     func()
+	n        int
+	faults   map[int]fault // by number, the first request is 1
+	always   *fault        // of every request, when set
+	log      []string
+	received int64         // content bytes
+	hit      int           // faults that happened
+	latency  time.Duration // of every request
+	alive    func() bool
+	die      func()
 }
 
 // cutOf is called with the store locked.
@@ -134,6 +135,7 @@ func (s *fakeStore) call(ctx context.Context, op string, once bool, body *client
 		return errDead
 	}
 	s.mu.Lock()
+	s.received += int64(len(data))
 	err = exec(data)
 	s.mu.Unlock()
 	switch f.kind {

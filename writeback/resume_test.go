@@ -1,0 +1,203 @@
+package writeback
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sequoiacm/scmfs/client"
+)
+
+// sentBytes counts content bytes that requests have carried.
+func (w *world) sentBytes() int64 {
+	w.store.mu.Lock()
+	defer w.store.mu.Unlock()
+	return w.store.received
+}
+
+// copyAndDie writes a part of data to name and loses power; it returns how much
+// the server has.
+func copyAndDie(t *testing.T, w *world, name string, data []byte, n int) int64 {
+	t.Helper()
+	f := w.create(name)
+	_, err := f.d.WriteAt(w.ctx, data[:n], 0)
+	require.NoError(t, err)
+	w.settle()
+	acked := f.d.Info().Acked
+	require.Positive(t, acked)
+	w.crash(dice(0)[0])
+	require.NoError(t, w.mount())
+	w.settle()
+	return acked
+}
+
+// The same copy after a crash sends only what is missing.
+func TestInterruptedCopyResumes(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *world) {
+		data := w.fresh(500)
+		acked := copyAndDie(t, w, "f", data, 300)
+		require.Len(t, w.store.partials(), 1, "it waits in .partial")
+		before := w.sentBytes()
+		f := w.create("f")
+		for off := 0; off < len(data); off += 50 {
+			_, err := f.d.WriteAt(w.ctx, data[off:off+50], int64(off))
+			require.NoError(t, err)
+			w.settle()
+		}
+		f.data = data
+		f.close()
+		assert.Equal(t, int64(len(data))-acked, w.sentBytes()-before, "what is there is not sent again")
+		w.finish(false)
+	})
+}
+
+// Another content under the name starts over and leaves nothing behind.
+func TestInterruptedCopyReplaced(t *testing.T) {
+	for _, n := range []int{10, 500} {
+		in(t, Options{}, func(t *testing.T, w *world) {
+			copyAndDie(t, w, "f", w.fresh(500), 300)
+			f := w.create("f")
+			f.append(n)
+			f.close()
+			w.finish(false)
+		})
+	}
+}
+
+// On Ceph S3 increments start at multiples of 5 MiB: what a killed writer left
+// with a short end cannot be continued, and is sent again.
+func TestUnalignedRestStartsOver(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *world) {
+		w.store.align = incr
+		data := w.fresh(400)
+		f := w.create("f")
+		_, err := f.d.WriteAt(w.ctx, data[:200], 0)
+		require.NoError(t, err)
+		require.NoError(t, f.d.Abandon(w.ctx, "killed"))
+		f.release()
+		w.settle()
+		b, _, ok := w.store.partial(w.store.partials()[0])
+		require.True(t, ok)
+		require.EqualValues(t, 200, b.Size)
+		g := w.create("f")
+		_, err = g.d.WriteAt(w.ctx, data, 0)
+		require.NoError(t, err)
+		g.data = data
+		g.close()
+		w.finish(false)
+	})
+}
+
+// At start what earlier runs left is looked at: a temporary name never comes
+// back, so its upload is removed; a record without its breakpoint file is
+// removed; other uploads wait; foreign breakpoint files are not touched.
+func TestLeftoversAreRecognised(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *world) {
+		w.kept = true
+		foreign := "f.abcdef-00000001"
+		w.sent(foreign, w.fresh(100))
+		for _, name := range []string{tmp, "f", "g"} {
+			f := w.create(name)
+			f.append(300)
+			f.gone = true
+		}
+		w.settle()
+		require.Len(t, w.store.partials(), 4)
+		var gone string
+		for _, d := range w.q.all() {
+			if d.Target().Name == "g" {
+				gone = d.Info().Breakpoint
+			}
+		}
+		w.crash(dice(0)[0])
+		require.NoError(t, w.store.DeleteBreakpointFile(t.Context(), gone))
+		w.store.fail(1, fault{faultRefuse, 0}) // it does not give up at once
+		require.NoError(t, w.mount())
+		time.Sleep(10 * time.Minute)
+		left := w.store.partials()
+		require.Len(t, left, 2, left)
+		assert.Contains(t, left, foreign)
+		names, err := w.disk.ReadDir("test", state+"/journal")
+		require.NoError(t, err)
+		assert.Len(t, names, 1, "only f still waits")
+		assert.False(t, w.q.Owns(ws, foreign))
+	})
+}
+
+// A store without breakpoint support is asked once per workspace.
+func TestFallbackIsLearnt(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *world) {
+		w.store.noBP = client.Permission
+		for _, name := range []string{"a", "b", "c"} {
+			f := w.create(name)
+			f.append(200)
+			f.close()
+		}
+		assert.Equal(t, 4, w.store.requests(), "one refusal and three files")
+		w.finish(false)
+	})
+}
+
+// A small file is one request, a large one as few as the protocol allows.
+func TestRequests(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *world) {
+		for _, c := range []struct{ size, want int }{{0, 1}, {10, 1}, {incr, 1}, {incr + 1, 4}, {3 * incr, 5}} {
+			before := w.store.requests()
+			f := w.create("f")
+			f.append(max(c.size, 1))
+			if c.size == 0 {
+				f.truncate(0)
+			}
+			f.close()
+			assert.Equal(t, c.want, w.store.requests()-before, "%d bytes", c.size)
+			w.store.remove("f")
+			w.names, w.once = map[string]*promise{}, map[string]string{}
+		}
+	})
+}
+
+// A lost answer to the conversion of a breakpoint file is settled by asking.
+func TestConvertLostAnswer(t *testing.T) {
+	for _, k := range []faultKind{faultLose, faultGateway, faultGarble} {
+		in(t, Options{}, func(t *testing.T, w *world) {
+			f := w.partialFile("p", true)
+			f.gone = true
+			w.bps["p"] = nil
+			f.append(100)
+			f.complete()
+			w.store.fail(1, fault{k, 0})
+			w.convert("p", "f", nil)
+			w.finish(false)
+		})
+	}
+}
+
+func TestConvertIncomplete(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *world) {
+		w.sent("p", w.fresh(100))
+		_, err := w.q.Convert(w.ctx, ws, "p", target("f"), nil, nil)
+		require.ErrorIs(t, err, ErrIncomplete)
+		_, err = w.q.Convert(w.ctx, ws, "missing", target("f"), nil, nil)
+		require.Equal(t, client.NotExist, client.KindOf(err))
+		w.finish(false)
+	})
+}
+
+// Appending below what the server has, without the bytes before, cannot be done
+// and says so at close.
+func TestPartialRewriteIsRefused(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *world) {
+		w.sent("p", w.fresh(100))
+		f := w.partialFile("p", false)
+		f.write(10, 20)
+		_, err := f.d.Publish(w.ctx)
+		require.ErrorIs(t, err, ErrNotLocal)
+		_, err = f.d.ReadAt(w.ctx, make([]byte, 5), 0)
+		require.ErrorIs(t, err, ErrNotLocal)
+		b, _, ok := w.store.partial("p")
+		require.True(t, ok)
+		assert.EqualValues(t, 100, b.Size, "what was there stays")
+	})
+}
