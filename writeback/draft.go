@@ -82,6 +82,7 @@ type Draft struct {
 		promise   *promised // what the record promises, nil: nothing
 		recorded  bool      // a record may exist
 		journaled string    // the breakpoint file that the record surely names
+		inherited string    // an earlier write's record, which ours replaces
 
 		changed  chan struct{} // closed and replaced at every step of the worker
 		watchers []func(Event)

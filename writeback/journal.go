@@ -77,7 +77,7 @@ func (d *Draft) journal() error {
 	d.journalMu.Lock()
 	defer d.journalMu.Unlock()
 	d.mu.Lock()
-	r, had := d.recordLocked(), d.mu.recorded
+	r, had, inherited := d.recordLocked(), d.mu.recorded, d.mu.inherited
 	d.mu.recorded = had || r != nil // even if the writing fails
 	d.mu.Unlock()
 	switch {
@@ -94,9 +94,15 @@ func (d *Draft) journal() error {
 			return err
 		}
 	}
+	if inherited != "" {
+		// Only now: until ours is there, the other one leads to the breakpoint file.
+		if err := d.q.unrecord(inherited); err != nil {
+			return err
+		}
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.mu.recorded, d.mu.journaled = r != nil, ""
+	d.mu.recorded, d.mu.journaled, d.mu.inherited = r != nil, "", ""
 	if r != nil {
 		d.mu.journaled = r.BP
 	}

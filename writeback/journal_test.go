@@ -83,7 +83,7 @@ func FuzzJournal(f *testing.F) {
 			require.NoError(t, disk.WriteFile(w.disk, "test", filepath.Join(state, "spool", "00112233"), content))
 			require.NoError(t, w.mount())
 			defer w.stop()
-			time.Sleep(time.Hour)
+			time.Sleep(time.Minute)
 			_, data, ok := w.store.stat("other")
 			if w.names["other"].must == nil || !ok || !bytes.Equal(data, g.data) {
 				if _, mine, _ := w.store.stat("other"); len(mine) == 0 || !strings.Contains(string(rec), "other") {

@@ -35,6 +35,9 @@ func (q *Queue) recover() error {
 			return err
 		}
 	}
+	if err := q.dropDoubles(); err != nil {
+		return err
+	}
 	spools, err := q.fs.ReadDir("recover.list", filepath.Join(q.dir, "spool"))
 	if err != nil {
 		return err
@@ -166,6 +169,34 @@ func (q *Queue) leaveBehind(r *record) {
 		q.mu.stale = append(q.mu.stale, old)
 	}
 	q.mu.abandoned[r.Target] = l
+}
+
+// dropDoubles removes records of breakpoint files that another record has as
+// well: a crash came between a resuming copy's record and the removal of the old.
+func (q *Queue) dropDoubles() error {
+	taken := map[string]bool{}
+	for _, d := range q.mu.drafts {
+		taken[d.mu.up.name] = true
+	}
+	for t, l := range q.mu.abandoned {
+		if taken[l.bp] {
+			delete(q.mu.abandoned, t)
+			if err := q.unrecord(l.id); err != nil {
+				return err
+			}
+		}
+		taken[l.bp] = true
+	}
+	stale := q.mu.stale
+	q.mu.stale = nil
+	for _, l := range stale {
+		if !taken[l.bp] {
+			q.mu.stale = append(q.mu.stale, l)
+		} else if err := q.unrecord(l.id); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readopt files a draft of an earlier run and has its work go on. Two may have

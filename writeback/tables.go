@@ -54,9 +54,7 @@ func (q *Queue) adopt(d *Draft, t Target) {
 	if l := q.mu.abandoned[t]; l != nil && !t.Partial {
 		delete(q.mu.abandoned, t)
 		d.mu.up = upload{name: l.bp, typ: client.ChecksumCRC32, doubt: true, resume: true, resumeAt: -1, local: true}
-		// Its record is replaced by ours at the next write of one.
-		d.mu.recorded, d.mu.journaled = true, l.bp
-		d.id, d.spool.path = l.id, q.spoolPath(l.id)
+		d.mu.inherited = l.id
 	}
 }
 
@@ -138,7 +136,7 @@ func (q *Queue) free(d *Draft) {
 	}
 	d.mu.gone = true
 	t, id, charged := d.mu.target, d.mu.fileID, d.mu.charged
-	recorded := d.mu.recorded
+	recorded := d.mu.recorded || d.mu.inherited != ""
 	d.mu.charged = 0
 	d.wakeLocked()
 	d.mu.Unlock()
