@@ -172,10 +172,8 @@ func (q *Queue) review(ctx context.Context) {
 	}
 	q.mu.Unlock()
 	for t, l := range all {
-		if !held(q.o.HeldNames, t.Name) {
-			if _, err := q.stores(l.ws).BreakpointFile(ctx, l.bp); client.KindOf(err) != client.NotExist {
-				continue
-			}
+		if !held(q.o.HeldNames, t.Name) && !q.vanished(ctx, l) {
+			continue
 		}
 		q.mu.Lock()
 		mine := q.mu.abandoned[t] == l
@@ -187,4 +185,16 @@ func (q *Queue) review(ctx context.Context) {
 			q.tidyLater(l)
 		}
 	}
+}
+
+// vanished asks whether a breakpoint file is gone, until it is answered.
+func (q *Queue) vanished(ctx context.Context, l *left) bool {
+	for ctx.Err() == nil {
+		_, err := q.stores(l.ws).BreakpointFile(ctx, l.bp)
+		if refused(client.KindOf(err)) || err == nil {
+			return client.KindOf(err) == client.NotExist
+		}
+		sleep(ctx, tidyPause)
+	}
+	return false
 }

@@ -71,6 +71,7 @@ type Draft struct {
 		abandoned bool  // its writer was killed: nothing is published
 		discard   bool  // the worker is to clean up at the server
 		dead      bool  // unlinked: nothing is published any more
+		blind     bool  // the kernel writes into the spool by itself
 		filing    bool  // the record of a publication is being removed
 		created   bool  // its last publication made the file
 		dooming   bool  // about to be: the record says so first
@@ -305,14 +306,23 @@ func (d *Draft) Backing() *os.File {
 	if !ok {
 		return nil
 	}
-	return d.spool.backing()
+	f := d.spool.backing()
+	if f != nil {
+		d.mu.Lock()
+		d.mu.blind = true
+		d.mu.Unlock()
+	}
+	return f
 }
 
 // Grown tells that bytes may have been written through the backing file.
 func (d *Draft) Grown() {
-	size := d.spool.refresh()
 	d.mu.Lock()
-	if size != d.mu.size {
+	if d.fixedLocked() >= 0 {
+		d.mu.Unlock()
+		return // what grew meanwhile is seen when this publication is over
+	}
+	if size := d.spool.refresh(); size != d.mu.size {
 		d.mu.size = size
 		d.mu.gen++
 		d.mu.modTime = d.q.o.Now()

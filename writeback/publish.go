@@ -12,6 +12,11 @@ import (
 // nothing. ctx bounds only the waiting.
 func (d *Draft) Publish(ctx context.Context) (client.File, error) {
 	d.mu.Lock()
+	if d.mu.blind {
+		d.mu.Unlock()
+		d.Grown()
+		d.mu.Lock()
+	}
 	isHeld := !d.mu.target.Partial && d.mu.onto == nil && held(d.q.o.HeldNames, d.mu.target.Name)
 	if isHeld && d.dirtyLocked() {
 		d.mu.held = true
@@ -71,6 +76,9 @@ func (d *Draft) closeLocked() {
 func (d *Draft) sealLocked() {
 	if d.mu.seal == nil && d.mu.closing > d.mu.published && d.dirtyLocked() {
 		d.mu.seal = &seal{gen: d.mu.closing, size: d.mu.closedSize}
+		if d.mu.blind {
+			d.mu.up.rewrites++ // unseen ones: what was sent is compared with what is here
+		}
 	}
 }
 
