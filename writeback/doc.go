@@ -11,10 +11,15 @@
 //	 | +--> Discarded                     Stuck: kept, shown, retried on demand
 //	 +--- the next write after a commit starts the next version
 //
+// What was closed does not change until it is published; what is appended behind
+// it meanwhile belongs to the next version. A commit is in doubt unless the store
+// plainly refused it, and a doubt is settled by asking, never by repeating.
+//
 // Nobody but the queue's goroutines talks to the store about content. Each draft
 // with work to do has one worker; Options.Uploads bounds the requests under way.
 //
-// Locks, outermost first: Queue.mu (tables), Draft.mu (state), spool.mu (bytes),
-// and innermost flat and the budgets. None is held across a request to the store, a wait, or a callback. Disk writes
-// of the journal happen under Draft.journalMu alone.
+// Locks, outermost first: Draft.journalMu (the record), Queue.mu (tables),
+// Draft.mu (state), spool.mu (bytes), and innermost flat and the budgets. Only
+// journalMu is held over disk writes, and none across a request to the store, a
+// wait, or a callback.
 package writeback

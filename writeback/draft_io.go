@@ -154,10 +154,12 @@ func (d *Draft) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 		n = max(n, k)
 		if k > 0 {
 			d.changedLocked(off)
-			d.mu.size = max(d.mu.size, off+int64(k))
 			if d.mu.partial {
-				d.mu.extents = d.mu.extents.add(off, off+int64(k))
+				// What lies between the end and here is zeros, and they are in the spool:
+				// bytes that a truncate took away do not come back from the origin.
+				d.mu.extents = d.mu.extents.add(min(off, d.mu.size), off+int64(k))
 			}
+			d.mu.size = max(d.mu.size, off+int64(k))
 		}
 		d.mu.Unlock()
 		return err
@@ -253,7 +255,6 @@ func (d *Draft) truncate(ctx context.Context, size int64) error {
 	if d.mu.partial {
 		old := d.mu.size
 		d.mu.extents = d.mu.extents.clip(size)
-		d.mu.origin.Size = min(d.mu.origin.Size, size)
 		if size > old {
 			d.mu.extents = d.mu.extents.add(old, size) // zeros, and they are in the spool
 		}

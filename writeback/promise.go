@@ -90,7 +90,7 @@ func (d *Draft) shorten(ctx context.Context, size int64) error {
 		return nil
 	}
 	s := *p
-	s.size, s.extents, s.origin.Size = size, p.extents.clip(size), min(p.origin.Size, size)
+	s.size, s.extents = size, p.extents.clip(size)
 	d.mu.promise = &s
 	d.mu.Unlock()
 	err := d.patiently(ctx, d.journal)

@@ -98,8 +98,8 @@ func (m *mountFlags) flags(cmd *cobra.Command) {
 	f.StringVar(&m.cacheDir, "cache-dir", "", "directory for content that was read (default: none)")
 	f.Var(&m.cacheMax, "cache-max-size", "bytes in --cache-dir")
 	f.Var(&m.cacheFree, "cache-min-free", "free space to leave on the disk of --cache-dir")
-	f.Var(&m.spoolMax, "spool-max-size", "bytes of written content kept until it is uploaded (default: no limit but the disk)")
-	f.Var(&m.spoolFree, "spool-min-free", "free space to leave on the disk of the state directory")
+	f.Var(&m.spoolMax, "spool-max-size", "bytes of written content kept until it is uploaded; writers wait when it is reached (default: no limit but the disk)")
+	f.Var(&m.spoolFree, "spool-min-free", "free space to leave on the disk of the state directory; writers wait below it")
 	f.Var(&m.uploadLimit, "upload-limit", "bytes per second of all uploads (default: no limit)")
 	f.StringSliceVar(&m.heldNames, "held-names", nil, "patterns of temporary names that are not published until renamed (default: those of rsync, vim, LibreOffice, …)")
 	f.StringSliceVarP(&m.kernel, "options", "o", nil, "mount options for the kernel, such as noexec")
@@ -121,6 +121,10 @@ func (m *mountFlags) check() error {
 		return bad("--write-mode %q: must be sync or async", m.writeMode)
 	case m.conflict != "version" && m.conflict != "fail":
 		return bad("--conflict %q: must be version or fail", m.conflict)
+	case m.spoolMax > 0 && m.spoolMax < 2*m.increment:
+		return bad("--spool-max-size %s: must hold at least two increments of %s", m.spoolMax.String(), m.increment.String())
+	case m.uploadLimit > 0 && m.uploadLimit < 16<<10:
+		return bad("--upload-limit %s: must be at least 16KiB a second, or uploads look stalled", m.uploadLimit.String())
 	case m.expiry < 0 || m.timeout <= 0 || m.closing <= 0 || m.retry <= 0 || m.stopTimeout < 0:
 		return bad("times must be positive")
 	}
