@@ -127,4 +127,3 @@ func (s *fakeStore) DeleteBreakpointFile(ctx context.Context, name string) error
 		})
 	})
 }
-

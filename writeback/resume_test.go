@@ -1,13 +1,17 @@
 package writeback
 
 import (
+	"bytes"
+	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sequoiacm/scmfs/client"
+	"github.com/sequoiacm/scmfs/internal/disk"
 )
 
 // sentBytes counts content bytes that requests have carried.
@@ -123,6 +127,90 @@ func TestLeftoversAreRecognised(t *testing.T) {
 		require.NoError(t, err)
 		assert.Len(t, names, 1, "only f still waits")
 		assert.False(t, w.q.Owns(ws, foreign))
+	})
+}
+
+// What a killed writer left is removed once its name was published in another way.
+func TestLeftoverIsSuperseded(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *world) {
+		f := w.create("f")
+		f.append(200)
+		require.NoError(t, f.d.Abandon(w.ctx, "killed"))
+		f.release()
+		w.settle()
+		require.Len(t, w.store.partials(), 1)
+		g := w.create(tmp)
+		g.append(90)
+		g.close()
+		g.rename("f")
+		w.settle()
+		require.Empty(t, w.store.partials())
+		w.finish(false)
+	})
+}
+
+// Bytes that were written behind the promised ones and reached the disk by
+// chance do not come back when the recovered file grows.
+func TestUnpromisedBytesAreGone(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *world) {
+		f := w.create("f")
+		f.append(40)
+		f.fsync()
+		f.append(100)
+		data := append(bytes.Clone(f.data[:40]), make([]byte, 50)...)
+		w.crash(dice(0)[1]) // everything that was written is on the disk
+		w.store.outage(time.Hour)
+		require.NoError(t, w.mount())
+		d, ok := w.q.Lookup(target("f"))
+		require.True(t, ok)
+		require.NoError(t, d.Retain())
+		require.NoError(t, d.Truncate(w.ctx, 90))
+		got := make([]byte, 90)
+		_, err := d.ReadAt(w.ctx, got, 0)
+		require.NoError(t, err)
+		assert.Equal(t, data, got)
+		require.NoError(t, d.Release(w.ctx))
+		w.drain0(t)
+	})
+}
+
+// gate is a disk on which removing a record takes as long as the test wants.
+type gate struct {
+	disk.FS
+	opened chan struct{}
+}
+
+func (g gate) Remove(op, name string) error {
+	if op == "journal.remove" {
+		<-g.opened
+	}
+	return g.FS.Remove(op, name)
+}
+
+// While the record of a published content is being removed, the content does not
+// change: after a crash the record would promise what is not there any more.
+func TestChangeWaitsForTheRecord(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, g := newFakeStore(), gate{disk.NewMem(), make(chan struct{})}
+		q, err := Open(g, state, func(string) Store { return store }, Options{Increment: incr})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = q.Run(ctx) }()
+		d, err := q.Create(ctx, target("f"), nil)
+		require.NoError(t, err)
+		_, err = d.WriteAt(ctx, []byte("content"), 0)
+		require.NoError(t, err)
+		require.NoError(t, d.Fsync(ctx))
+		_, err = d.Publish(ctx)
+		require.NoError(t, err, "the close does not wait for the record")
+		short, stop := context.WithTimeout(ctx, time.Second)
+		defer stop()
+		require.ErrorIs(t, d.Truncate(short, 0), context.DeadlineExceeded)
+		close(g.opened)
+		require.NoError(t, d.Truncate(ctx, 0))
+		require.NoError(t, d.Release(ctx))
+		require.NoError(t, q.Drain(ctx))
+		cancel()
 	})
 }
 

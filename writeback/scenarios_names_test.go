@@ -112,7 +112,7 @@ func naming() []scenario {
 				_, err := f.d.Publish(ctx)
 				other <- err
 			}(w.ctx)
-			time.Sleep(7 * slowness / 2) // the commit is under way
+			time.Sleep(9 * slowness / 2) // the commit is under way
 			if f.d.Dirty() {
 				f.unlink()
 			}
@@ -220,4 +220,3 @@ func promises() []scenario {
 		}},
 	}
 }
-

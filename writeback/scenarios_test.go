@@ -4,7 +4,6 @@ import (
 	"context"
 	"slices"
 	"time"
-
 )
 
 // scenario is what programs do, beside what they were promised.
@@ -248,4 +247,3 @@ func changes() []scenario {
 		}},
 	}
 }
-

@@ -46,9 +46,11 @@ func TestStuckAcrossRestarts(t *testing.T) {
 			f, theirs := stick(t, w)
 			id, data := f.d.ID(), f.data
 			f.release()
+			asked := w.store.requests()
 			for range 3 {
 				w.restart(t, cut)
 				time.Sleep(time.Hour)
+				require.Equal(t, asked, w.store.requests(), "nothing is tried by itself")
 				p := w.q.Pending()
 				require.Len(t, p, 1)
 				assert.Equal(t, id, p[0].ID)
