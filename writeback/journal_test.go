@@ -110,6 +110,7 @@ func TestDamagedRecordIsSetAside(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := newWorld(t, name, Options{})
 				require.NoError(t, w.mount())
+				defer w.stop()
 				f, g := w.create("f"), w.create("g")
 				f.append(40)
 				f.fsync()

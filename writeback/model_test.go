@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -131,6 +132,7 @@ func (m *model) step(o op) {
 		m.again()
 	case opRemount:
 		m.stop()
+		m.disk.FailNth(0, nil)
 		if err := m.q.Close(); err != nil {
 			m.fatalf("close: %v", err)
 		}
@@ -138,6 +140,9 @@ func (m *model) step(o op) {
 	case opDisk:
 		if o.kind2 < 3 {
 			m.store.latency = time.Duration(o.kind2) * 5 * time.Millisecond
+		} else {
+			m.hurt = true
+			m.disk.FailNth(1+o.b%20, []error{syscall.EIO, syscall.ENOSPC}[o.a%2])
 		}
 	case opRename:
 		if f == nil && len(m.shut) > 0 {

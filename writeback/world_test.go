@@ -37,6 +37,7 @@ type world struct {
 	files  map[*Draft]*shadow
 	seq    int
 	lives  int
+	hurt   bool // the disk failed some time: a draft may be stuck until it is retried
 	mayErr bool // one verb may fail: the disk is made to
 	merge  bool // asynchronous closes in short order may become one version
 	kept   bool // a killed writer's bytes may stay in .partial
@@ -136,7 +137,7 @@ func (w *world) fatalf(format string, args ...any) {
 // the disk was made to fail, and the program tries again.
 func (w *world) try(what string, fn func(ctx context.Context) error) {
 	w.t.Helper()
-	for {
+	for again := 0; ; again++ {
 		err := fn(w.ctx)
 		if !w.disk.Alive() {
 			panic(died{})
@@ -144,7 +145,7 @@ func (w *world) try(what string, fn func(ctx context.Context) error) {
 		if err == nil {
 			return
 		}
-		if !w.mayErr || w.disk.Failed() == "" {
+		if (!w.mayErr || w.disk.Failed() == "") && (!w.hurt || again > 2) {
 			w.fatalf("%s: %v", what, err)
 		}
 		w.mayErr = false
@@ -203,7 +204,7 @@ func (w *world) drain() {
 			if in.State != Stuck.String() {
 				continue
 			}
-			if !w.mayErr || w.disk.Failed() == "" {
+			if (!w.mayErr || w.disk.Failed() == "") && !w.hurt {
 				w.fatalf("stuck: %+v", in)
 			}
 			again = true
