@@ -221,6 +221,14 @@ func changes() []scenario {
 			f.reads()
 			f.close()
 		}},
+		{name: "cut, then written behind a gap", setup: old(200), run: func(w *world) {
+			f := w.open("f", false)
+			f.truncate(40)
+			f.write(120, 30)
+			f.fsync()
+			f.reads()
+			f.close()
+		}},
 		{name: "truncate to the middle", setup: old(200), run: func(w *world) {
 			f := w.open("f", false)
 			f.truncate(90)
