@@ -168,18 +168,13 @@ func (d *Draft) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 	return n, err
 }
 
-// unstickLocked forgets a failure: the content changes now, and the next
-// publication tries again.
+// unstickLocked forgets a failure: the content is about to change, and the next
+// close tries again.
 func (d *Draft) unstickLocked() {
 	if d.mu.err != nil && !d.mu.working {
-		d.mu.err = nil
-		d.mu.up.refused, d.mu.up.mismatches = 0, 0
 		d.mu.closing = d.mu.published
-		if s := d.mu.seal; s != nil && s.commit != nil {
-			s.stale = true
-		} else {
-			d.mu.seal = nil
-		}
+		d.mu.gen++
+		d.forgiveLocked()
 	}
 }
 

@@ -65,11 +65,24 @@ func (d *Draft) closeLocked() {
 	d.mu.closing, d.mu.closedSize = d.mu.gen, d.mu.size
 	d.mu.held, d.mu.abandoned = false, false
 	if d.mu.err != nil && !d.mu.working {
-		d.mu.err = nil
-		d.mu.up.refused, d.mu.up.mismatches = 0, 0
+		d.forgiveLocked()
 	}
 	d.sealLocked()
 	d.mu.up.mark = d.q.o.Now()
+}
+
+// forgiveLocked forgets a failure. What was closed then may have been changed
+// since, so it is not sent any more; whether it had been is still asked.
+func (d *Draft) forgiveLocked() {
+	d.mu.err = nil
+	d.mu.up.refused, d.mu.up.mismatches = 0, 0
+	switch s := d.mu.seal; {
+	case s == nil || s.gen == d.mu.gen:
+	case s.commit == nil:
+		d.mu.seal = nil
+	default:
+		s.stale = true
+	}
 }
 
 // sealLocked begins a publication of what was closed unless one is under way.

@@ -162,6 +162,7 @@ func (f *file) flush() {
 		return
 	}
 	p.settle(&data)
+	p.mixed = f.w.merge && f.w.o.WriteMode == Async // when it gets stuck it is changed in place
 	f.w.once[string(data)] = f.name
 }
 

@@ -208,6 +208,11 @@ func (w *world) drain() {
 				w.fatalf("stuck: %+v", in)
 			}
 			again = true
+			for d, sh := range w.files { // what a person retries is published as it is
+				if data := sh.data; d.ID() == in.ID && !sh.gone {
+					w.at(sh.name).maybe(&data)
+				}
+			}
 			w.try("retry", func(context.Context) error { return w.q.Retry(in.ID) })
 		}
 		if !again {
