@@ -62,6 +62,10 @@ func (d *Draft) promiseOf(ctx context.Context, closed bool, snapshot func() *pro
 			d.mu.Unlock()
 			continue // shortened meanwhile: what was synced is not what is there
 		}
+		if p.gen <= d.mu.published {
+			d.mu.Unlock()
+			return nil // the store has it by now: a record would have it published again
+		}
 		old := d.mu.promise
 		if old == nil || old.gen <= p.gen {
 			d.mu.promise = p

@@ -207,6 +207,25 @@ func TestCloseGivenUp(t *testing.T) {
 	})
 }
 
+// A second close of the same content, whose sync ends when the first one's upload
+// does, leaves no record behind that a crash would publish again.
+func TestPromiseOfWhatIsPublished(t *testing.T) {
+	in(t, Options{WriteMode: Async}, func(t *testing.T, w *world) {
+		f := w.create("f")
+		f.append(26)
+		p := &promised{gen: f.d.mu.gen, size: 26}
+		f.flush()
+		w.drain0(t)
+		require.NoError(t, f.d.promiseOf(w.ctx, true, func() *promised { return p })) // late
+		w.crash(dice(0)[1])
+		require.NoError(t, w.mount())
+		w.drain0(t)
+		w.settle()
+		assert.Len(t, w.store.everything(), 1)
+		w.finish(false)
+	})
+}
+
 func TestExportToBrokenPipe(t *testing.T) {
 	in(t, Options{}, func(t *testing.T, w *world) {
 		f := w.create("f")
