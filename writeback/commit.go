@@ -299,7 +299,7 @@ func (d *Draft) finish(ctx context.Context, gen int64, f client.File, partial bo
 	d.q.metrics.published.Inc()
 	err := d.journal()
 	d.mu.Lock()
-	d.mu.filing = false
+	d.mu.filing, d.mu.outdated = false, err != nil
 	d.wakeLocked()
 	d.mu.Unlock()
 	if err != nil {

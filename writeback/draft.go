@@ -82,6 +82,7 @@ type Draft struct {
 		up        upload
 		promise   *promised // what the record promises, nil: nothing
 		recorded  bool      // a record may exist
+		outdated  bool      // the record of a published content could not be removed
 		journaled string    // the breakpoint file that the record surely names
 		inherited string    // an earlier write's record, which ours replaces
 

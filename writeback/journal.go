@@ -102,7 +102,7 @@ func (d *Draft) journal() error {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.mu.recorded, d.mu.journaled, d.mu.inherited = r != nil, "", ""
+	d.mu.recorded, d.mu.journaled, d.mu.inherited, d.mu.outdated = r != nil, "", "", false
 	if r != nil {
 		d.mu.journaled = r.BP
 	}

@@ -88,6 +88,13 @@ func (d *Draft) promiseOf(ctx context.Context, closed bool, snapshot func() *pro
 // they are: a crash in between must not find a record of more than there is.
 func (d *Draft) shorten(ctx context.Context, size int64) error {
 	d.mu.Lock()
+	if d.mu.outdated {
+		d.mu.Unlock()
+		if err := d.patiently(ctx, d.journal); err != nil {
+			return err
+		}
+		d.mu.Lock()
+	}
 	p := d.mu.promise
 	if p == nil || p.size <= size {
 		d.mu.Unlock()
