@@ -215,7 +215,7 @@ func (w *world) clean() {
 		w.fatalf("%d drafts are left: %v", n, w.q.all())
 	}
 	failed := w.disk.Failed()
-	if failed == "" { // otherwise the next start may have to do it
+	if failed == "" && !w.hurt { // otherwise the next start may have to do it
 		w.noFiles()
 	}
 	if n := w.q.space.used(); n != 0 {
