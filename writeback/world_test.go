@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -213,7 +214,13 @@ func (w *world) drain() {
 					w.at(sh.name).maybe(&data)
 				}
 			}
-			w.try("retry", func(context.Context) error { return w.q.Retry(in.ID) })
+			w.try("retry", func(context.Context) error {
+				err := w.q.Retry(in.ID)
+				if errors.Is(err, ErrUnknown) {
+					return nil // done already: only its record could not be written at first
+				}
+				return err
+			})
 		}
 		if !again {
 			return
