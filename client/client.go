@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"sync"
 	"time"
 
@@ -21,11 +22,12 @@ type Options struct {
 	// [StaticPassword].
 	Password func() (string, error)
 
-	TLS            *tls.Config   // for https:// seeds
-	ConnectTimeout time.Duration // 10 s
-	StallTimeout   time.Duration // the longest silence of a transfer, 60 s
-	RetryTimeout   time.Duration // how long a call is tried again, 30 s; negative: not at all
-	MaxConns       int           // connections kept alive per gateway, 64
+	TLS            *tls.Config                           // for https:// seeds
+	Proxy          func(*http.Request) (*url.URL, error) // nil: none, whatever the environment says
+	ConnectTimeout time.Duration                         // 10 s
+	StallTimeout   time.Duration                         // the longest silence of a transfer, 60 s
+	RetryTimeout   time.Duration                         // how long a call is tried again, 30 s; negative: not at all
+	MaxConns       int                                   // connections kept alive per gateway, 64
 
 	Logger logrus.FieldLogger // nil: silent
 	// Observe is told of each request once it has ended: endpoint kind such as
@@ -90,7 +92,7 @@ func New(seeds []string, o Options) (*Client, error) {
 	dialer := &net.Dialer{Timeout: c.o.ConnectTimeout, KeepAlive: 30 * time.Second}
 	c.http = &http.Client{
 		Transport: &http.Transport{
-			DialContext: dialer.DialContext, TLSClientConfig: o.TLS, TLSHandshakeTimeout: c.o.ConnectTimeout,
+			DialContext: dialer.DialContext, TLSClientConfig: o.TLS, Proxy: o.Proxy, TLSHandshakeTimeout: c.o.ConnectTimeout,
 			MaxIdleConnsPerHost: c.o.MaxConns, MaxIdleConns: 2 * c.o.MaxConns, IdleConnTimeout: 25 * time.Minute,
 			DisableCompression: true, WriteBufferSize: 64 << 10,
 			// A body is read past the buffer when more than the buffer's size is asked

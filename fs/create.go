@@ -21,7 +21,7 @@ var (
 
 // maySet tells whether a new entry of that name is possible here.
 func (d *dirNode) maySet(name string, check func(string) syscall.Errno) syscall.Errno {
-	if d.ws.fs.opt.ReadOnly {
+	if d.ws.rules.ReadOnly {
 		return syscall.EROFS
 	}
 	if d.reserved(name) {

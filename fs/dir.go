@@ -149,7 +149,7 @@ func (ws *workspace) dropAttrs(id client.DirID) {
 
 // Setattr implements fusefs.NodeSetattrer in memory.
 func (d *dirNode) Setattr(_ context.Context, _ fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
-	if d.ws.fs.opt.ReadOnly {
+	if d.ws.rules.ReadOnly {
 		return syscall.EROFS
 	}
 	if _, ok := in.GetSize(); ok {
@@ -186,7 +186,7 @@ func (d *dirNode) isRoot() bool { return d.id == client.RootDir }
 
 // reserved tells whether a name belongs to the mount.
 func (d *dirNode) reserved(name string) bool {
-	return d.isRoot() && (name == partialName || name == versionsName)
+	return d.isTop() && (name == partialName || name == versionsName) || d.isMountRoot() && name == statusDirName
 }
 
 // Lookup implements fusefs.NodeLookuper.
@@ -211,7 +211,10 @@ func (d *dirNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) (
 
 // virtual returns the node of one of the mount's own names.
 func (d *dirNode) virtual(ctx context.Context, name string, out *fuse.EntryOut) *fusefs.Inode {
-	if name == partialName {
+	switch name {
+	case statusDirName:
+		return d.ws.fs.root.statusInode(ctx, out)
+	case partialName:
 		p := d.ws.partial0
 		p.fill(&out.Attr)
 		return d.ws.fs.inode(ctx, p, syscall.S_IFDIR, p.ino, p.gen)

@@ -22,6 +22,7 @@ type FS struct {
 	gens   generations
 	budget *rowBudget
 	root   *rootNode
+	top    fusefs.InodeEmbedder // the mount's root: root, or the directory of Narrow; not changed after Mount
 
 	inodeMu sync.Mutex // taken while an inode is made, below every other lock
 
@@ -48,6 +49,7 @@ func New(stores Stores, queue *writeback.Queue, cache *readcache.Cache, o Option
 	fs.run, fs.cancel = context.WithCancel(context.Background())
 	fs.notify = newNotifier()
 	fs.root = newRootNode(fs)
+	fs.top = fs.root
 	return fs
 }
 
@@ -72,12 +74,23 @@ func (fs *FS) workspace(info client.Workspace) *workspace {
 	if !ok {
 		ws = &workspace{
 			fs: fs, name: info.Name, info: info, store: fs.stores.Store(info.Name), directories: info.Directories,
+			rules: fs.rules(info.Name),
 		}
 		ws.partial0 = newPartialDir(ws)
 		ws.trash.ws = ws
 		fs.workspaces[info.Name] = ws
 	}
 	return ws
+}
+
+// rules returns what counts for a workspace.
+func (fs *FS) rules(name string) Policy {
+	p, ok := fs.opt.Policies[name]
+	if !ok {
+		p = Policy{Trash: fs.opt.Trash, TrashDays: fs.opt.TrashDays}
+	}
+	p.ReadOnly = p.ReadOnly || fs.opt.ReadOnly
+	return p
 }
 
 // Nodes counts the file and directory nodes in memory.

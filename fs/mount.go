@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"strconv"
@@ -64,7 +65,7 @@ func (fs *FS) Mount(mountpoint string, o MountOptions) (*Mounted, error) {
 		o.FsName = "scmfs"
 	}
 	opts := fs.nodeOptions(fs.kernelOptions(o))
-	raw := observe(killPriv{fusefs.NewNodeFS(fs.root, opts)}, fs.opt.Observe)
+	raw := observe(killPriv{fusefs.NewNodeFS(fs.top, opts)}, fs.opt.Observe)
 	server, err := fuse.NewServer(raw, dir, &opts.MountOptions)
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", dir, err)
@@ -90,7 +91,12 @@ func (fs *FS) kernelOptions(o MountOptions) fuse.MountOptions {
 	if fs.opt.ReadOnly {
 		kernel = append(kernel, "ro")
 	}
+	var flags uintptr // 0: go-fuse's default
+	if os.Geteuid() == 0 {
+		flags, kernel = directFlags(kernel)
+	}
 	return fuse.MountOptions{
+		DirectMountFlags:  flags,
 		FsName:            o.FsName,
 		Name:              "scmfs",
 		DirectMountStrict: os.Geteuid() == 0, // no fusermount3, no fork
@@ -119,7 +125,7 @@ func (fs *FS) nodeOptions(mo fuse.MountOptions) *fusefs.Options {
 		MountOptions: mo,
 		EntryTimeout: &ttl, AttrTimeout: &ttl, NegativeTimeout: &ttl,
 		NullPermissions: true, // a file of mode 0 is one
-		RootStableAttr:  &fusefs.StableAttr{Ino: rootIno},
+		RootStableAttr:  fs.topAttr(),
 		Logger:          logLines(fs.log),
 	}
 }
@@ -168,12 +174,21 @@ func (m *Mounted) Unmount(ctx context.Context) error {
 }
 
 // Detach takes the mount out of the tree of names at once, although something
-// uses it; it ends when the last user does. Root only.
-func (m *Mounted) Detach() error {
-	if err := unix.Unmount(m.dir, unix.MNT_DETACH); err != nil {
-		return fmt.Errorf("detach %s: %w", m.dir, err)
+// uses it; it ends when the last user does.
+func (m *Mounted) Detach() error { return Detach(m.dir) }
+
+// Detach takes whatever is mounted at dir out of the tree of names, dead or
+// alive: with umount2 as root, with fusermount3 otherwise.
+func Detach(dir string) error {
+	err := unix.Unmount(dir, unix.MNT_DETACH)
+	if err == nil {
+		return nil
 	}
-	return nil
+	out, ferr := exec.Command("fusermount3", "-uz", dir).CombinedOutput()
+	if ferr == nil {
+		return nil
+	}
+	return fmt.Errorf("detach %s: %w; fusermount3: %w: %s", dir, err, ferr, strings.TrimSpace(string(out)))
 }
 
 // setReadAhead raises the kernel's read-ahead of the mount by sysfs: the FUSE

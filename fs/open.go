@@ -17,7 +17,7 @@ func writes(flags uint32) bool { return flags&syscall.O_ACCMODE != syscall.O_RDO
 // that what is read is never older than the expiry. Opening for writing costs
 // nothing until something is written, except with O_TRUNC: that is a change.
 func (n *fileNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	if writes(flags) && n.ws.fs.opt.ReadOnly {
+	if writes(flags) && n.ws.rules.ReadOnly {
 		return nil, 0, syscall.EROFS
 	}
 	caller := callerOf(ctx)

@@ -31,6 +31,8 @@ type Options struct {
 	Umask uint32
 	// ReadOnly refuses every change with EROFS.
 	ReadOnly bool
+	// Policies says by workspace what counts there instead; not changed after New.
+	Policies map[string]Policy
 
 	// Trash is a directory of each workspace that unlink moves files into; ""
 	// deletes them. See [CheckTrash].
@@ -53,6 +55,16 @@ type Options struct {
 	Proc string
 	// Now is the clock, time.Now when nil.
 	Now func() time.Time
+}
+
+// Policy is what may differ from one workspace to another. It counts as a whole;
+// only ReadOnly cannot take back that of [Options].
+type Policy struct {
+	// ReadOnly refuses every change in the workspace with EROFS.
+	ReadOnly bool
+	// Trash and TrashDays are those of the workspace, in place of Options'.
+	Trash     string
+	TrashDays int
 }
 
 func (o Options) withDefaults() Options {

@@ -153,7 +153,7 @@ func (p *partialDir) Readdir(ctx context.Context) (fusefs.DirStream, syscall.Err
 
 // Create implements fusefs.NodeCreater.
 func (p *partialDir) Create(ctx context.Context, name string, flags, mode uint32, out *fuse.EntryOut) (*fusefs.Inode, fusefs.FileHandle, uint32, syscall.Errno) {
-	if p.ws.fs.opt.ReadOnly {
+	if p.ws.rules.ReadOnly {
 		return nil, nil, 0, syscall.EROFS
 	}
 	if errno := checkBreakpointName(name); errno != 0 {
@@ -187,7 +187,7 @@ func (p *partialDir) Create(ctx context.Context, name string, flags, mode uint32
 
 // Unlink implements fusefs.NodeUnlinker: the breakpoint file is deleted.
 func (p *partialDir) Unlink(ctx context.Context, name string) syscall.Errno {
-	if p.ws.fs.opt.ReadOnly {
+	if p.ws.rules.ReadOnly {
 		return syscall.EROFS
 	}
 	octx, cancel := p.ws.fs.op(ctx)
@@ -219,7 +219,7 @@ func (p *partialDir) Unlink(ctx context.Context, name string) syscall.Errno {
 // Rename implements fusefs.NodeRenamer. Out of .partial is the conversion into a
 // regular file: one request, no copy. Within .partial there is no such request.
 func (p *partialDir) Rename(ctx context.Context, name string, newParent fusefs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
-	if p.ws.fs.opt.ReadOnly {
+	if p.ws.rules.ReadOnly {
 		return syscall.EROFS
 	}
 	to, ok := newParent.(*dirNode)

@@ -167,7 +167,7 @@ func (n *partialNode) fill(out *fuse.Attr) {
 // Setattr implements fusefs.NodeSetattrer. A breakpoint file has no attributes:
 // they live as long as the node, and the file it is converted into gets them.
 func (n *partialNode) Setattr(ctx context.Context, fh fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
-	if n.ws.fs.opt.ReadOnly {
+	if n.ws.rules.ReadOnly {
 		return syscall.EROFS
 	}
 	octx, cancel := n.ws.fs.op(ctx)
@@ -218,7 +218,7 @@ func (n *partialNode) resize(octx, ctx context.Context, fh fusefs.FileHandle, si
 // Open implements fusefs.NodeOpener. What this mount has not spooled cannot be
 // read: SCM gives no way to read a breakpoint file.
 func (n *partialNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, uint32, syscall.Errno) {
-	if writes(flags) && n.ws.fs.opt.ReadOnly {
+	if writes(flags) && n.ws.rules.ReadOnly {
 		return nil, 0, syscall.EROFS
 	}
 	if n.gone() {

@@ -21,7 +21,7 @@ var _ fusefs.NodeRenamer = (*dirNode)(nil)
 // names are; every branch leaves either the old or the new state at the store.
 func (d *dirNode) Rename(ctx context.Context, name string, newParent fusefs.InodeEmbedder, newName string, flags uint32) syscall.Errno {
 	fs := d.ws.fs
-	if fs.opt.ReadOnly {
+	if d.ws.rules.ReadOnly {
 		return syscall.EROFS
 	}
 	to, ok := newParent.(*dirNode)

@@ -57,8 +57,7 @@ func (r *rootNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 		return nil, syscall.ENAMETOOLONG
 	}
 	if name == statusDirName {
-		r.status.fill(&out.Attr)
-		return r.fs.inode(ctx, r.status, syscall.S_IFDIR, r.status.ino, r.status.gen), 0
+		return r.statusInode(ctx, out), 0
 	}
 	octx, cancel := r.fs.op(ctx)
 	defer cancel()
@@ -72,6 +71,11 @@ func (r *rootNode) Lookup(ctx context.Context, name string, out *fuse.EntryOut) 
 	ws := r.fs.workspace(info)
 	d := ws.root()
 	return d.enter(ctx, entry{dir: d}, r.fs.opt.Expiry, out), 0
+}
+
+func (r *rootNode) statusInode(ctx context.Context, out *fuse.EntryOut) *fusefs.Inode {
+	r.status.fill(&out.Attr)
+	return r.fs.inode(ctx, r.status, syscall.S_IFDIR, r.status.ino, r.status.gen)
 }
 
 // find returns a workspace by name. The list of all answers while it is fresh.

@@ -17,7 +17,7 @@ import (
 // are one PUT of its custom_metadata.
 func (n *fileNode) Setattr(ctx context.Context, fh fusefs.FileHandle, in *fuse.SetAttrIn, out *fuse.AttrOut) syscall.Errno {
 	fs := n.ws.fs
-	if fs.opt.ReadOnly {
+	if n.ws.rules.ReadOnly {
 		return syscall.EROFS
 	}
 	tid := in.Caller.Pid

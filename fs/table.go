@@ -93,5 +93,5 @@ func (g *generations) next() uint64 { return g.last.Add(1) }
 func (fs *FS) inode(ctx context.Context, n fusefs.InodeEmbedder, mode uint32, ino, gen uint64) *fusefs.Inode {
 	fs.inodeMu.Lock()
 	defer fs.inodeMu.Unlock()
-	return fs.root.NewInode(ctx, n, fusefs.StableAttr{Mode: mode, Ino: ino, Gen: gen})
+	return fs.top.EmbeddedInode().NewInode(ctx, n, fusefs.StableAttr{Mode: mode, Ino: ino, Gen: gen})
 }

@@ -16,7 +16,7 @@ import (
 func (d *dirNode) Tmpfile(ctx context.Context, flags, mode uint32, out *fuse.EntryOut) (*fusefs.Inode, fusefs.FileHandle, uint32, syscall.Errno) {
 	fs := d.ws.fs
 	switch {
-	case fs.opt.ReadOnly:
+	case d.ws.rules.ReadOnly:
 		return nil, nil, 0, syscall.EROFS
 	case flags&syscall.O_EXCL == 0:
 		return nil, nil, 0, syscall.EOPNOTSUPP

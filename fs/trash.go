@@ -27,7 +27,7 @@ type trash struct {
 }
 
 // enabled tells whether unlink moves instead of deleting.
-func (t *trash) enabled() bool { return t.ws.fs.opt.Trash != "" }
+func (t *trash) enabled() bool { return t.ws.rules.Trash != "" }
 
 // CheckTrash tells whether a path can be the trash of a mount: directory names
 // that the store takes, separated by slashes.
@@ -110,7 +110,7 @@ func (t *trash) walk(ctx context.Context, create bool) (client.DirID, error) {
 		return root, nil
 	}
 	dir := client.RootDir
-	for name := range strings.SplitSeq(t.ws.fs.opt.Trash, "/") {
+	for name := range strings.SplitSeq(t.ws.rules.Trash, "/") {
 		rec, err := t.child(ctx, dir, name, create)
 		if client.KindOf(err) == client.NotExist && !create {
 			return "", nil

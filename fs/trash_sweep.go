@@ -7,10 +7,10 @@ import (
 	"github.com/sequoiacm/scmfs/client"
 )
 
-// sweepTrash deletes what has been in the trash for longer than Options.TrashDays,
+// sweepTrash deletes what has been in the trash for longer than its TrashDays,
 // now and once an hour, until ctx ends.
 func (fs *FS) sweepTrash(ctx context.Context) {
-	if fs.opt.Trash == "" || fs.opt.TrashDays <= 0 || fs.opt.ReadOnly {
+	if !fs.sweeps() {
 		return
 	}
 	tick := time.NewTicker(trashCheck)
@@ -25,17 +25,28 @@ func (fs *FS) sweepTrash(ctx context.Context) {
 	}
 }
 
+// sweeps tells whether there may be anything to do.
+func (fs *FS) sweeps() bool {
+	any := fs.opt.Trash != "" && fs.opt.TrashDays > 0
+	for _, p := range fs.opt.Policies {
+		any = any || p.sweeps()
+	}
+	return any && !fs.opt.ReadOnly
+}
+
+func (p Policy) sweeps() bool { return p.Trash != "" && p.TrashDays > 0 && !p.ReadOnly }
+
 func (fs *FS) emptyTrashes(ctx context.Context) {
 	for info, err := range fs.stores.Workspaces(ctx) {
 		if err != nil {
 			fs.log.WithError(err).Warn("trash: the workspaces cannot be listed; tried again in an hour")
 			return
 		}
-		if !info.Directories {
+		ws := fs.workspace(info)
+		if !info.Directories || !ws.rules.sweeps() {
 			continue
 		}
-		t := &fs.workspace(info).trash
-		if err := t.empty(ctx, fs.opt.Now().UTC().AddDate(0, 0, -fs.opt.TrashDays)); err != nil {
+		if err := ws.trash.empty(ctx, fs.opt.Now().UTC().AddDate(0, 0, -ws.rules.TrashDays)); err != nil {
 			fs.log.WithError(err).WithField("workspace", info.Name).Warn("trash: not all of it could be emptied; tried again in an hour")
 		}
 	}

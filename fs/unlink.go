@@ -18,7 +18,7 @@ var (
 // Unlink implements fusefs.NodeUnlinker. Open handles keep the content; the
 // store deletes every version, as SCM's delete does.
 func (d *dirNode) Unlink(ctx context.Context, name string) syscall.Errno {
-	if d.ws.fs.opt.ReadOnly {
+	if d.ws.rules.ReadOnly {
 		return syscall.EROFS
 	}
 	octx, cancel := d.ws.fs.op(ctx)
@@ -91,7 +91,7 @@ func (n *fileNode) removePublished(ctx context.Context, id client.FileID) syscal
 // Rmdir implements fusefs.NodeRmdirer. The store refuses a directory that is not
 // empty; drafts it does not know are refused here.
 func (d *dirNode) Rmdir(ctx context.Context, name string) syscall.Errno {
-	if d.ws.fs.opt.ReadOnly {
+	if d.ws.rules.ReadOnly {
 		return syscall.EROFS
 	}
 	if d.reserved(name) {

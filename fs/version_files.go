@@ -116,7 +116,7 @@ func (l *versionList) Readdir(ctx context.Context) (fusefs.DirStream, syscall.Er
 
 // Unlink implements fusefs.NodeUnlinker: that version is deleted at the store.
 func (l *versionList) Unlink(ctx context.Context, name string) syscall.Errno {
-	if l.ws.fs.opt.ReadOnly {
+	if l.ws.rules.ReadOnly {
 		return syscall.EROFS
 	}
 	f, errno := l.find(ctx, name)

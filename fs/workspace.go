@@ -17,6 +17,7 @@ type workspace struct {
 	info        client.Workspace
 	store       Store
 	directories bool // false: flat, no sub-directories
+	rules       Policy
 
 	files    table[client.FileID, fileNode]
 	dirs     table[client.DirID, dirNode]

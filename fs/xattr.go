@@ -179,7 +179,7 @@ func (n *fileNode) Listxattr(_ context.Context, dest []byte) (uint32, syscall.Er
 // writableXattr tells whether an attribute may be set.
 func (n *fileNode) writableXattr(name string) syscall.Errno {
 	switch {
-	case n.ws.fs.opt.ReadOnly:
+	case n.ws.rules.ReadOnly:
 		return syscall.EROFS
 	case !strings.HasPrefix(name, userPrefix), name == userPrefix:
 		return syscall.EOPNOTSUPP

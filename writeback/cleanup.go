@@ -172,7 +172,7 @@ func (q *Queue) review(ctx context.Context) {
 	}
 	q.mu.Unlock()
 	for t, l := range all {
-		if !held(q.o.HeldNames, t.Name) && !q.vanished(ctx, l) {
+		if !held(q.rules(t.Workspace).heldNames, t.Name) && !q.vanished(ctx, l) {
 			continue
 		}
 		q.mu.Lock()

@@ -44,7 +44,7 @@ func (d *Draft) publishSealed(ctx context.Context) error {
 	d.mu.Lock()
 	hasBP := d.mu.up.name != ""
 	d.mu.Unlock()
-	if !hasBP && (size <= d.q.o.Increment || d.q.withoutBreakpoints(t.Workspace)) {
+	if !hasBP && (size <= d.q.rules(t.Workspace).increment || d.q.withoutBreakpoints(t.Workspace)) {
 		return d.commit(ctx, s, "")
 	}
 	if err := d.uploadAll(ctx, size, true); err != nil {
@@ -201,7 +201,7 @@ func (d *Draft) commitFailed(ctx context.Context, s *seal, t Target, onto *clien
 	d.mu.Lock()
 	s.commit = nil
 	dead := d.mu.dead
-	fail := d.q.o.Conflict == ConflictFail && !d.mu.forced
+	fail := d.q.rules(t.Workspace).conflict == ConflictFail && !d.mu.forced
 	d.mu.Unlock()
 	if dead {
 		return errAgain

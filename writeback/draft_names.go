@@ -28,7 +28,7 @@ func (d *Draft) relocate(ctx context.Context, to Target, onto *client.File) erro
 	if onto != nil && d.dirtyLocked() {
 		now.onto, now.fileID, now.metaSet = onto, onto.ID, true
 	}
-	now.held = old.held && held(d.q.o.HeldNames, to.Name) && !to.Partial
+	now.held = old.held && held(d.q.rules(to.Workspace).heldNames, to.Name) && !to.Partial
 	d.putLocked(now)
 	// What was closed under the old name, or could not be published under it.
 	publish := (old.held || d.mu.err != nil) && !now.held

@@ -59,19 +59,20 @@ const (
 
 // Options configures a [Queue]. The zero value works.
 type Options struct {
-	Increment    int64         // bytes per increment, 15 MiB
-	Uploads      int           // requests with content under way at once, 8
-	WriteMode    WriteMode     //
-	Conflict     ConflictMode  //
-	MaxSpool     int64         // bytes in all spools together, 0: no limit
-	MinFree      int64         // bytes to leave free on the spool's disk, 64 MiB
-	MemorySpool  int64         // a draft stays in memory up to this, 1 MiB
-	MemoryPool   int64         // bytes in memory spools together, 256 MiB
-	RetryTimeout time.Duration // how long an upload without progress is retried, 5 min
-	OpTimeout    time.Duration // how long a writer waits for space, 60 s
-	UploadLimit  int64         // bytes per second of all uploads, 0: no limit
-	HeldNames    []string      // patterns of temporary names, nil: DefaultHeldNames
-	Base         BaseReader    // nil: read from the store
+	Increment    int64             // bytes per increment, 15 MiB
+	Uploads      int               // requests with content under way at once, 8
+	WriteMode    WriteMode         //
+	Conflict     ConflictMode      //
+	MaxSpool     int64             // bytes in all spools together, 0: no limit
+	MinFree      int64             // bytes to leave free on the spool's disk, 64 MiB
+	MemorySpool  int64             // a draft stays in memory up to this, 1 MiB
+	MemoryPool   int64             // bytes in memory spools together, 256 MiB
+	RetryTimeout time.Duration     // how long an upload without progress is retried, 5 min
+	OpTimeout    time.Duration     // how long a writer waits for space, 60 s
+	UploadLimit  int64             // bytes per second of all uploads, 0: no limit
+	HeldNames    []string          // patterns of temporary names, nil: DefaultHeldNames
+	Policies     map[string]Policy // by workspace, for what differs there; not changed after Open
+	Base         BaseReader        // nil: read from the store
 	Logger       logrus.FieldLogger
 	Registerer   prometheus.Registerer
 	Now          func() time.Time

@@ -89,13 +89,13 @@ func (q *Queue) Convert(ctx context.Context, ws, bp string, to Target, meta map[
 			return client.File{}, err
 		case kind == client.Invalid:
 			return client.File{}, q.whyNot(ctx, st, from, err)
-		case kind == client.Exist && onto == nil && q.o.Conflict == ConflictVersion:
+		case kind == client.Exist && onto == nil && q.rules(to.Workspace).conflict == ConflictVersion:
 			f, lerr := st.LookupFile(ctx, to.Dir, to.Name)
 			if lerr != nil {
 				return client.File{}, errors.Join(err, lerr)
 			}
 			onto = &f
-		case kind == client.VersionMismatch && q.o.Conflict == ConflictVersion:
+		case kind == client.VersionMismatch && q.rules(to.Workspace).conflict == ConflictVersion:
 			f, lerr := st.File(ctx, onto.ID)
 			if lerr != nil {
 				return client.File{}, lerr

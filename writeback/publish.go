@@ -17,17 +17,17 @@ func (d *Draft) Publish(ctx context.Context) (client.File, error) {
 		d.Grown()
 		d.mu.Lock()
 	}
-	isHeld := !d.mu.target.Partial && d.mu.onto == nil && held(d.q.o.HeldNames, d.mu.target.Name)
+	isHeld := !d.mu.target.Partial && d.mu.onto == nil && held(d.q.rules(d.mu.target.Workspace).heldNames, d.mu.target.Name)
 	if isHeld && d.dirtyLocked() {
 		d.mu.held = true
 		d.mu.Unlock()
-		if d.q.o.WriteMode == Async {
+		if d.q.rules(d.Target().Workspace).writeMode == Async {
 			return client.File{}, d.promise(ctx, false)
 		}
 		return client.File{}, nil // and durable a second later, see keepHeld
 	}
 	d.mu.Unlock()
-	if d.q.o.WriteMode == Async && !d.Target().Partial {
+	if d.q.rules(d.Target().Workspace).writeMode == Async && !d.Target().Partial {
 		if !d.Dirty() {
 			return client.File{}, nil
 		}

@@ -304,7 +304,7 @@ func (d *Draft) uploadAll(ctx context.Context, size int64, complete bool) error 
 		if up.completed || !complete && up.acked == size {
 			return nil
 		}
-		end := min(up.acked+d.q.o.Increment, size)
+		end := min(up.acked+d.q.rules(d.Target().Workspace).increment, size)
 		if err := d.increment(ctx, end, complete && end == size); err != nil {
 			return err
 		}

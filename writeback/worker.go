@@ -57,7 +57,7 @@ func (d *Draft) factsLocked() facts {
 		closed: d.mu.closing > d.mu.published && d.dirtyLocked(),
 		streamable: (!d.mu.partial || d.mu.target.Partial) && !d.mu.up.rewritten() && !d.mu.up.stopped && !d.mu.up.completed &&
 			!d.q.withoutBreakpoints(d.mu.target.Workspace) && d.dirtyLocked(),
-		size: d.mu.size, acked: d.mu.up.acked, increment: d.q.o.Increment, resumeAt: d.mu.up.resumeAt,
+		size: d.mu.size, acked: d.mu.up.acked, increment: d.q.rules(d.mu.target.Workspace).increment, resumeAt: d.mu.up.resumeAt,
 	}
 }
 
@@ -170,7 +170,7 @@ func (d *Draft) mayRetry(do step, err error) bool {
 	case client.IsTransient(err):
 		// Nobody waits for what was promised and closed long ago: an outage must not
 		// need a person.
-		patient := d.mu.promise != nil && (d.q.o.WriteMode == Async || d.mu.recovered)
+		patient := d.mu.promise != nil && (d.q.rules(d.mu.target.Workspace).writeMode == Async || d.mu.recovered)
 		return patient || !late
 	case kind == client.Auth, kind == client.Protocol:
 		// A session that could not be renewed, an answer from something in between.
@@ -267,10 +267,10 @@ func (d *Draft) stream(ctx context.Context) error {
 	}
 	d.mu.Lock()
 	up := d.mu.up
-	ready := !up.doubt && up.name != "" && d.mu.seal == nil && !up.rewritten() && d.mu.size-up.acked > d.q.o.Increment
+	ready := !up.doubt && up.name != "" && d.mu.seal == nil && !up.rewritten() && d.mu.size-up.acked > d.q.rules(d.mu.target.Workspace).increment
 	d.mu.Unlock()
 	if !ready {
 		return errAgain
 	}
-	return d.increment(ctx, up.acked+d.q.o.Increment, false)
+	return d.increment(ctx, up.acked+d.q.rules(d.Target().Workspace).increment, false)
 }
