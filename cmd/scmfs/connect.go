@@ -14,11 +14,15 @@ import (
 type target struct {
 	embedded string
 	login    login
+	via      transport
+	config   string // read by settle
 }
 
 func (t *target) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&t.embedded, "embedded", "", "use the embedded server of this directory instead of a gateway")
 	t.login.flags(cmd)
+	t.via.flags(cmd)
+	cmd.Flags().StringVar(&t.config, "config", "", "configuration file (default $SCMFS_CONFIG, else "+defaultConfig+" if it exists)")
 }
 
 // connect returns a client and what stops the server behind it.
@@ -46,6 +50,9 @@ func (t *target) connect(seeds string, o client.Options, log logrus.FieldLogger)
 			return nil, nil, err
 		}
 		o.User, o.Password = user, password
+		if err := t.via.apply(&o); err != nil {
+			return nil, nil, err
+		}
 		e = &embedded{stop: func() error { return nil }}
 	}
 	o.Logger = log

@@ -48,7 +48,7 @@ func (r *running) serveControl() error {
 	mux.HandleFunc("POST /stop", func(w http.ResponseWriter, q *http.Request) {
 		ctx := q.Context()
 		if q.FormValue("keep") == "true" {
-			answer(w, r.mounted.Unmount(ctx))
+			answer(w, r.unmount(ctx))
 			return
 		}
 		answer(w, r.stop(ctx))

@@ -7,69 +7,41 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 )
 
 // login says who we are. The password is asked for at each login, so that a
-// changed password file is seen.
+// changed password is seen without a restart.
 type login struct {
-	user         string
-	passwordFile string
+	user            string
+	passwordFile    string
+	passwordCommand string
 }
 
 func (l *login) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&l.user, "user", "", "user name (default $SCMFS_USER)")
+	cmd.Flags().StringVar(&l.user, "user", "", "user name")
 	cmd.Flags().StringVar(&l.passwordFile, "password-file", "", "file with the password, mode 0600 (default: the password is in $SCMFS_PASSWORD)")
+	cmd.Flags().StringVar(&l.passwordCommand, "password-command", "", "shell command that prints the password")
 }
 
 // resolve checks what can be checked before a login.
 func (l *login) resolve() (user string, password func() (string, error), err error) {
-	user = l.user
-	if user == "" {
-		user = os.Getenv("SCMFS_USER")
-	}
-	if user == "" {
+	if l.user == "" {
 		return "", nil, failure(exitUsage, errors.New("no user: give --user or set SCMFS_USER"))
 	}
-	if l.passwordFile != "" {
+	switch pw := os.Getenv(passwordVariable); {
+	case l.passwordCommand != "":
+		return l.user, func() (string, error) { return runPasswordCommand(l.passwordCommand, 30*time.Second) }, nil
+	case l.passwordFile != "":
 		password = func() (string, error) { return readPasswordFile(l.passwordFile) }
 		_, err = password()
-		return user, password, err
+		return l.user, password, usage(err)
+	case pw != "":
+		return l.user, func() (string, error) { return pw, nil }, nil
 	}
-	pw, ok := os.LookupEnv("SCMFS_PASSWORD")
-	if !ok {
-		return "", nil, failure(exitUsage, errors.New("no password: give --password-file or set SCMFS_PASSWORD"))
-	}
-	return user, func() (string, error) { return pw, nil }, nil
-}
-
-func readPasswordFile(path string) (string, error) {
-	if err := onlyOwner(path); err != nil {
-		return "", err
-	}
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return "", err
-	}
-	pw := strings.TrimRight(string(b), "\r\n")
-	if pw == "" {
-		return "", fmt.Errorf("password file %s is empty", path)
-	}
-	return pw, nil
-}
-
-// onlyOwner refuses a secret that others can read.
-func onlyOwner(path string) error {
-	fi, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if fi.Mode().Perm()&0o077 != 0 {
-		return fmt.Errorf("%s can be read by others (mode %04o): run 'chmod 600 %s'", path, fi.Mode().Perm(), path)
-	}
-	return nil
+	return "", nil, failure(exitUsage, errors.New("no password: give --password-file or --password-command, or set SCMFS_PASSWORD"))
 }
 
 // embeddedLogin is what an embedded server's directory keeps in its file
@@ -84,10 +56,7 @@ func credentialsPath(dir string) string { return filepath.Join(dir, "credentials
 func readEmbeddedLogin(dir string) (embeddedLogin, error) {
 	var l embeddedLogin
 	path := credentialsPath(dir)
-	if err := onlyOwner(path); err != nil {
-		return l, err
-	}
-	b, err := os.ReadFile(path)
+	b, err := readSecret(path)
 	if err != nil {
 		return l, err
 	}

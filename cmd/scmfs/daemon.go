@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,10 @@ const daemonMark = "SCMFS_READY_FD"
 
 // background runs this command line again in a session of its own and waits for
 // its report. Go cannot fork, so the program starts itself anew.
-func background(stateDir, logFile string) error {
+//
+// Where systemd waits for a mount at an automount point, only its own process
+// group may touch the directory, so there the new process stays in our session.
+func background(ctx context.Context, stateDir, logFile, mountpoint string) error {
 	if err := os.MkdirAll(stateDir, 0o700); err != nil {
 		return err
 	}
@@ -42,11 +46,11 @@ func background(stateDir, logFile string) error {
 		return err
 	}
 	defer r.Close()
-	cmd := exec.Command(self, os.Args[1:]...)
+	cmd := exec.Command(self, commandLine(ctx)...)
 	cmd.Env = append(os.Environ(), daemonMark+"=3")
 	cmd.ExtraFiles = []*os.File{w}
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: readMountTable().top(mountpoint) != "autofs"}
 	err = cmd.Start()
 	_ = w.Close()
 	if err != nil {
@@ -67,6 +71,19 @@ func background(stateDir, logFile string) error {
 		return fmt.Errorf("the mount ended without a word; its log is %s", path)
 	}
 	return failure(n, errors.New(msg))
+}
+
+type commandLineKey struct{}
+
+// withCommandLine keeps the arguments of this run, which are not those of the
+// process when mount(8) called it.
+func withCommandLine(ctx context.Context, args []string) context.Context {
+	return context.WithValue(ctx, commandLineKey{}, args)
+}
+
+func commandLine(ctx context.Context) []string {
+	args, _ := ctx.Value(commandLineKey{}).([]string)
+	return args
 }
 
 var reported sync.Once

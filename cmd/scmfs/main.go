@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -10,17 +11,17 @@ import (
 	"github.com/spf13/cobra"
 )
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() { os.Exit(dispatch(os.Args)) }
 
 // run executes one command line and returns the exit code.
 func run(args []string) int {
-	// A second signal must kill: mount handles its own, see running.wait.
+	// Mount counts signals itself, see running.wait.
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := rootCommand()
 	root.SetArgs(args)
 	root.SetOut(os.Stdout)
-	if err := root.ExecuteContext(ctx); err != nil {
+	if err := root.ExecuteContext(withCommandLine(ctx, args)); err != nil {
 		root.PrintErrln("scmfs:", err)
 		return exitCode(err)
 	}
@@ -40,12 +41,37 @@ and appear whole when they are closed; saving over a file makes a new version.
   scmfs mount gateway:8080/rootsite /mnt/scm --user alice --password-file /etc/scmfs/alice
   scmfs status /mnt/scm
   scmfs umount /mnt/scm`,
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		SuggestionsMinimumDistance: 2,
+		SilenceUsage:               true,
+		SilenceErrors:              true,
+		PersistentPreRunE:          settle,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return failure(exitUsage, err) })
 	root.AddCommand(mountCommand(), umountCommand(), serveCommand(), workspaceCommand(), statusCommand(), pendingCommand(), warmCommand(), versionCommand())
+	root.AddCommand(configCommand(), installCommand(), manCommand())
+	group(root)
+	for _, cmd := range root.Commands() {
+		if cmd.HasSubCommands() {
+			group(cmd)
+		}
+	}
 	return root
+}
+
+// group makes a command that only has commands below it refuse others as a
+// mistake of the command line; cobra alone would exit with 1, or with 0.
+func group(cmd *cobra.Command) {
+	cmd.Args = cobra.ArbitraryArgs
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return cmd.Help()
+		}
+		hint := ""
+		if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+			hint = fmt.Sprintf("; did you mean %q?", like[0])
+		}
+		return usage(fmt.Errorf("unknown command %q for %q%s", args[0], cmd.CommandPath(), hint))
+	}
 }
 
 // exactArgs is cobra's with an exit code.

@@ -2,67 +2,77 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"os/signal"
 	"runtime/debug"
 	"syscall"
-	"time"
 
 	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 )
 
 func mountCommand() *cobra.Command {
 	m := &mountFlags{}
 	cmd := &cobra.Command{
-		Use:   "mount [SEED[,SEED...]] MOUNTPOINT",
+		Use:   "mount [[SEED[,SEED...]] MOUNTPOINT]",
 		Short: "Mount the workspaces of a store",
-		Long: `Mounts every workspace that the user may read below MOUNTPOINT. It returns when the
-mount answers, and goes on in the background unless --foreground is given.
+		Long: `Mounts every workspace that the user may read below MOUNTPOINT, or what --workspaces
+or --root say. It returns when the mount answers, and goes on in the background unless
+--foreground is given. What a killed mount left at MOUNTPOINT is taken away first, and
+its uploads go on.
 
 A seed is HOST:PORT/SITE of a gateway; "https://" in front uses TLS. The password is
-never given on the command line: use --password-file or $SCMFS_PASSWORD.`,
+never given on the command line: use --password-file, --password-command or
+$SCMFS_PASSWORD. It is asked for again when the server refuses the session.
+
+` + precedenceHelp,
 		Example: `  scmfs mount --embedded /srv/scm /mnt/scm
   scmfs mount gateway:8080/rootsite /mnt/scm --user alice --password-file /etc/scmfs/alice
-  SCMFS_USER=alice SCMFS_PASSWORD=… scmfs mount gw1:8080/rootsite,gw2:8080/rootsite /mnt/scm --write-mode async`,
-		Args: rangeArgs(1, 2),
+  scmfs mount https://gw1:8443/rootsite,https://gw2:8443/rootsite /mnt/scm --ca-file /etc/scmfs/ca.pem --user alice --password-command 'pass show scm'
+  scmfs mount --config /etc/scmfs/archive.yaml
+  scmfs mount gateway:8080/rootsite /mnt/invoices --root archive/2026/invoices --read-only`,
+		Args: rangeArgs(0, 2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			seeds := ""
-			if len(args) == 2 {
-				seeds = args[0]
-			}
-			dir, err := filepath.Abs(args[len(args)-1])
-			if err != nil {
-				return err
-			}
+			s := settingsOf(cmd.Context())
+			m.policies = s.policies()
 			if err := m.check(); err != nil {
+				return s.blame(err)
+			}
+			if err := m.arguments(s, args); err != nil {
 				return err
 			}
+			var err error
 			if m.stateDir == "" {
-				if m.stateDir, err = stateDirFor(dir); err != nil {
+				if m.stateDir, err = stateDirFor(m.place.mountpoint); err != nil {
 					return err
 				}
 			}
 			if !m.foreground && os.Getenv(daemonMark) == "" {
-				return background(m.stateDir, m.logFile)
+				return background(cmd.Context(), m.stateDir, m.logFile, m.place.mountpoint)
 			}
-			err = m.serve(cmd.Context(), seeds, dir)
+			err = m.serve(cmd.Context())
 			reportReady(err)
 			return err
 		},
 	}
 	m.flags(cmd)
+	completeMount(cmd)
 	return cmd
 }
 
 // serve mounts and stays until the mount ends.
-func (m *mountFlags) serve(ctx context.Context, seeds, dir string) error {
-	if err := detachDead(dir); err != nil {
+func (m *mountFlags) serve(ctx context.Context) error {
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	if err := clearDead(m.place.mountpoint); err != nil {
 		return failure(exitMount, err)
+	}
+	if os.Getenv(daemonMark) != "" {
+		if err := os.Chdir("/"); err != nil { // not to keep another file system busy
+			return err
+		}
 	}
 	log, closeLog, err := m.logger()
 	if err != nil {
@@ -75,12 +85,17 @@ func (m *mountFlags) serve(ctx context.Context, seeds, dir string) error {
 		// 1.9 KiB, and random reads and listings take the same processor time.
 		debug.SetGCPercent(50)
 	}
-	r, err := m.start(ctx, seeds, dir, log)
+	sup := supervisorFrom(os.Getenv, os.Getpid())
+	r, err := m.start(ctx, log)
 	if err != nil {
 		return err
 	}
 	reportReady(nil)
-	return r.wait(ctx)
+	if err := sup.ready("mounted " + m.place.mountpoint); err != nil {
+		log.WithError(err).Warn("systemd does not hear us")
+	}
+	defer sup.watching(ctx, r.alive)()
+	return r.wait(ctx, signals, sup)
 }
 
 func (m *mountFlags) logger() (*logrus.Logger, func(), error) {
@@ -100,43 +115,4 @@ func (m *mountFlags) logger() (*logrus.Logger, func(), error) {
 	log.SetOutput(f)
 	log.SetFormatter(&logrus.JSONFormatter{})
 	return log, func() { log.SetOutput(io.Discard); _ = f.Close() }, nil
-}
-
-// detachDead takes away what a killed mount left: every access to it fails with
-// ENOTCONN. It also tells when something else is mounted there.
-func detachDead(dir string) error {
-	type answer struct {
-		fi  os.FileInfo
-		err error
-	}
-	ch := make(chan answer, 1)
-	go func() {
-		fi, err := os.Stat(dir)
-		ch <- answer{fi, err}
-	}()
-	var a answer
-	select {
-	case a = <-ch:
-	case <-time.After(10 * time.Second):
-		return fmt.Errorf("%s does not answer: something hung is mounted there", dir)
-	}
-	switch {
-	case errors.Is(a.err, syscall.ENOTCONN):
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			if ferr := fusermountLazy(dir); ferr != nil {
-				return fmt.Errorf("a dead mount is in the way: %w", errors.Join(err, ferr))
-			}
-		}
-		return nil
-	case errors.Is(a.err, os.ErrNotExist):
-		return fmt.Errorf("mount point %s does not exist: create it first", dir)
-	case a.err != nil:
-		return fmt.Errorf("mount point: %w", a.err)
-	case !a.fi.IsDir():
-		return fmt.Errorf("mount point %s is not a directory", dir)
-	}
-	if mounted(dir) {
-		return fmt.Errorf("%s: scmfs is mounted there already", dir)
-	}
-	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/user"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -35,6 +36,8 @@ func (s *size) Set(v string) error {
 // mountFlags are the options of mount.
 type mountFlags struct {
 	target      target
+	place       placement
+	policies    policies // of the configuration file
 	foreground  bool
 	stateDir    string
 	logFile     string
@@ -72,6 +75,7 @@ func (m *mountFlags) flags(cmd *cobra.Command) {
 	m.increment, m.cacheSize, m.spoolFree = 15<<20, 256<<20, 64<<20
 	m.cacheMax, m.cacheFree = 10<<30, 1<<30
 	m.target.flags(cmd)
+	m.place.flags(cmd)
 	f := cmd.Flags()
 	f.BoolVar(&m.foreground, "foreground", false, "stay in the foreground")
 	f.StringVar(&m.stateDir, "state-dir", "", "directory for what is not uploaded yet, on a local disk (default: /var/lib/scmfs/… or $XDG_STATE_HOME/scmfs/…)")
@@ -101,45 +105,67 @@ func (m *mountFlags) flags(cmd *cobra.Command) {
 	f.Var(&m.spoolMax, "spool-max-size", "bytes of written content kept until it is uploaded; writers wait when it is reached (default: no limit but the disk)")
 	f.Var(&m.spoolFree, "spool-min-free", "free space to leave on the disk of the state directory; writers wait below it")
 	f.Var(&m.uploadLimit, "upload-limit", "bytes per second of all uploads (default: no limit)")
-	f.StringSliceVar(&m.heldNames, "held-names", nil, "patterns of temporary names that are not published until renamed (default: those of rsync, vim, LibreOffice, …)")
-	f.StringSliceVarP(&m.kernel, "options", "o", nil, "mount options for the kernel, such as noexec")
+	f.StringSliceVar(&m.heldNames, "held-names", writeback.DefaultHeldNames, "patterns of temporary names that are not published until renamed")
+	f.StringSliceVarP(&m.kernel, "options", "o", nil, "mount options as in fstab: flags as KEY=VALUE, and the kernel's such as noexec")
 	f.StringVar(&m.http, "http", "", "serve /metrics, /healthz and /debug/pprof/ at this address, such as 127.0.0.1:9100")
 	f.BoolVar(&m.passthrough, "passthrough", false, "let the kernel write into the spool directly (root, Linux 6.9 or newer; experimental)")
 }
 
 // check refuses what can be seen to be wrong without asking anybody.
 func (m *mountFlags) check() error {
-	bad := func(format string, args ...any) error { return failure(exitUsage, fmt.Errorf(format, args...)) }
+	if bad := m.checkWriting(); bad != nil {
+		return bad
+	}
 	switch {
-	case m.increment <= 0 || m.increment%(5<<20) != 0 || m.increment > 45<<20:
-		return bad("--increment-size %s: must be a multiple of 5MiB, at most 45MiB", m.increment.String())
 	case m.uploads < 1 || m.uploads > 256:
-		return bad("--uploads %d: must be between 1 and 256", m.uploads)
+		return &badSetting{"uploads", fmt.Sprintf("%d: must be between 1 and 256", m.uploads)}
 	case m.streams < 1 || m.streams > 16:
-		return bad("--read-streams %d: must be between 1 and 16", m.streams)
-	case m.writeMode != "sync" && m.writeMode != "async":
-		return bad("--write-mode %q: must be sync or async", m.writeMode)
-	case m.conflict != "version" && m.conflict != "fail":
-		return bad("--conflict %q: must be version or fail", m.conflict)
+		return &badSetting{"read-streams", fmt.Sprintf("%d: must be between 1 and 16", m.streams)}
 	case m.spoolMax > 0 && m.spoolMax < 2*m.increment:
-		return bad("--spool-max-size %s: must hold at least two increments of %s", m.spoolMax.String(), m.increment.String())
+		return &badSetting{"spool-max-size", fmt.Sprintf("%s: must hold at least two increments of %s", m.spoolMax.String(), m.increment.String())}
 	case m.uploadLimit > 0 && m.uploadLimit < 16<<10:
-		return bad("--upload-limit %s: must be at least 16KiB a second, or uploads look stalled", m.uploadLimit.String())
-	case m.expiry < 0 || m.timeout <= 0 || m.closing <= 0 || m.retry <= 0 || m.stopTimeout < 0:
-		return bad("times must be positive")
-	}
-	m.trash = strings.Trim(m.trash, "/")
-	if m.trash != "" && !fs.CheckTrash(m.trash) {
-		return bad("--trash %q: must be a directory name that the store takes", m.trash)
-	}
-	if m.trashDays < 0 || m.trashDays > 0 && m.trash == "" {
-		return bad("--trash-days %d: must be positive, and needs --trash", m.trashDays)
+		return &badSetting{"upload-limit", fmt.Sprintf("%s: must be at least 16KiB a second, or uploads look stalled", m.uploadLimit.String())}
+	case m.expiry < 0:
+		return &badSetting{"expiry", "must not be negative"}
+	case m.timeout <= 0:
+		return &badSetting{"timeout", "must be positive"}
+	case m.closing <= 0:
+		return &badSetting{"close-timeout", "must be positive"}
+	case m.retry <= 0:
+		return &badSetting{"retry-timeout", "must be positive"}
+	case m.stopTimeout < 0:
+		return &badSetting{"stop-timeout", "must not be negative"}
 	}
 	if _, err := m.umaskBits(); err != nil {
-		return bad("--umask %q: must be octal, such as 022", m.umask)
+		return &badSetting{"umask", fmt.Sprintf("%q: must be octal, such as 022", m.umask)}
 	}
 	if _, err := logrus.ParseLevel(m.logLevel); err != nil {
-		return bad("--log-level %q: must be error, warn, info or debug", m.logLevel)
+		return &badSetting{"log-level", fmt.Sprintf("%q: must be error, warn, info or debug", m.logLevel)}
+	}
+	if err := m.place.check(); err != nil {
+		return err
+	}
+	return m.checkPolicies()
+}
+
+// checkWriting is the part of check that may differ by workspace.
+func (m *mountFlags) checkWriting() *badSetting {
+	switch {
+	case m.increment <= 0 || m.increment%(5<<20) != 0 || m.increment > 45<<20:
+		return &badSetting{"increment-size", m.increment.String() + ": must be a multiple of 5MiB, at most 45MiB"}
+	case m.writeMode != "sync" && m.writeMode != "async":
+		return &badSetting{"write-mode", fmt.Sprintf("%q: must be sync or async", m.writeMode)}
+	case m.conflict != "version" && m.conflict != "fail":
+		return &badSetting{"conflict", fmt.Sprintf("%q: must be version or fail", m.conflict)}
+	case m.trash != "" && !fs.CheckTrash(strings.Trim(m.trash, "/")):
+		return &badSetting{"trash", fmt.Sprintf("%q: must be a directory name that the store takes", m.trash)}
+	case m.trashDays < 0 || m.trashDays > 0 && m.trash == "":
+		return &badSetting{"trash-days", fmt.Sprintf("%d: must be positive, and needs trash", m.trashDays)}
+	}
+	for _, pattern := range m.heldNames {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return &badSetting{"held-names", fmt.Sprintf("%q: malformed pattern", pattern)}
+		}
 	}
 	return nil
 }

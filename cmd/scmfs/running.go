@@ -8,9 +8,8 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"os"
-	"os/signal"
 	"path/filepath"
-	"sync"
+	"strings"
 	"syscall"
 	"time"
 
@@ -27,20 +26,21 @@ import (
 
 // running is a mount and everything behind it.
 type running struct {
-	m       *mountFlags
-	dir     string
-	log     *logrus.Logger
-	client  *client.Client
-	server  *embedded
-	cache   *readcache.Cache
-	queue   *writeback.Queue
-	mounted *fs.Mounted
-	started time.Time
-	stopRun func()
-	runDone chan struct{}
-	control *http.Server
-	metrics *http.Server
-	stopMu  sync.Mutex // one stop at a time
+	m        *mountFlags
+	dir      string
+	log      *logrus.Logger
+	client   *client.Client
+	server   *embedded
+	cache    *readcache.Cache
+	queue    *writeback.Queue
+	mounted  *fs.Mounted
+	started  time.Time
+	stopRun  func()
+	runDone  chan struct{}
+	control  *http.Server
+	metrics  *http.Server
+	tree     *fs.FS
+	stopping chan struct{} // holds one entry while a stop is under way
 }
 
 // status is what .scmfs/status shows.
@@ -68,8 +68,9 @@ func (b baseReader) ReadAt(ctx context.Context, ws string, c client.Content, p [
 }
 
 // start brings the parts up from the bottom: server, client, cache, queue, tree.
-func (m *mountFlags) start(ctx context.Context, seeds, dir string, log *logrus.Logger) (_ *running, err error) {
-	r := &running{m: m, dir: dir, log: log, started: time.Now()}
+func (m *mountFlags) start(ctx context.Context, log *logrus.Logger) (_ *running, err error) {
+	dir := m.place.mountpoint
+	r := &running{m: m, dir: dir, log: log, started: time.Now(), stopping: make(chan struct{}, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
@@ -79,7 +80,7 @@ func (m *mountFlags) start(ctx context.Context, seeds, dir string, log *logrus.L
 	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "scmfs", Name: "requests_total", Help: "Requests to the server."}, []string{"endpoint", "status"})
 	ops := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "scmfs", Name: "operation_seconds", Help: "Kernel operations."}, []string{"operation", "errno"})
 	reg.MustRegister(requests, ops)
-	if r.client, r.server, err = m.target.connect(seeds, client.Options{Observe: func(endpoint string, status int, _ time.Duration, _, _ int64) {
+	if r.client, r.server, err = m.target.connect(strings.Join(m.place.seeds, ","), client.Options{Observe: func(endpoint string, status int, _ time.Duration, _, _ int64) {
 		requests.WithLabelValues(endpoint, fmt.Sprint(status)).Inc()
 	}}, log); err != nil {
 		return nil, err
@@ -90,7 +91,12 @@ func (m *mountFlags) start(ctx context.Context, seeds, dir string, log *logrus.L
 	if r.cache, err = readcache.New(readcache.Options{Memory: int64(m.cacheSize), Dir: m.cacheDir, DirMax: int64(m.cacheMax), DirMinFree: int64(m.cacheFree), Streams: m.streams, Logger: log, Registerer: reg}); err != nil {
 		return nil, err
 	}
+	treePolicies, queuePolicies, err := m.perWorkspace()
+	if err != nil {
+		return nil, err
+	}
 	o := m.writeback()
+	o.Policies = queuePolicies
 	o.Base, o.Logger, o.Registerer = baseReader{r.client, r.cache}, log, reg
 	if r.queue, err = writeback.Open(disk.OS(), m.stateDir, func(ws string) writeback.Store { return r.client.Workspace(ws) }, o); err != nil {
 		return nil, err
@@ -105,8 +111,8 @@ func (m *mountFlags) start(ctx context.Context, seeds, dir string, log *logrus.L
 	if err != nil {
 		return nil, err
 	}
-	tree := fs.New(fs.Remote(r.client), r.queue, r.cache, fs.Options{Expiry: m.expiry, OpTimeout: m.timeout, CloseTimeout: m.closing, UID: m.uid, GID: m.gid,
-		FileMode: 0o666, DirMode: 0o777, Umask: umask, ReadOnly: m.readOnly, Trash: m.trash, TrashDays: m.trashDays, Passthrough: m.passthrough, Logger: log,
+	r.tree = fs.New(m.stores(r.client), r.queue, r.cache, fs.Options{Expiry: m.expiry, OpTimeout: m.timeout, CloseTimeout: m.closing, UID: m.uid, GID: m.gid,
+		FileMode: 0o666, DirMode: 0o777, Umask: umask, ReadOnly: m.readOnly, Trash: strings.Trim(m.trash, "/"), TrashDays: m.trashDays, Policies: treePolicies, Passthrough: m.passthrough, Logger: log,
 		Reports: r.reports(),
 		Observe: func(op string, errno syscall.Errno, d time.Duration) {
 			name := ""
@@ -115,10 +121,13 @@ func (m *mountFlags) start(ctx context.Context, seeds, dir string, log *logrus.L
 			}
 			ops.WithLabelValues(op, name).Observe(d.Seconds())
 		}})
+	if err = m.narrow(ctx, r.tree); err != nil {
+		return nil, err
+	}
 	if err = r.serveControl(); err != nil {
 		return nil, err
 	}
-	if r.mounted, err = tree.Mount(dir, fs.MountOptions{FsName: "scm:" + r.client.Seed(), AllowOther: m.allowOther, Options: m.kernel}); err != nil {
+	if r.mounted, err = r.tree.Mount(dir, fs.MountOptions{FsName: "scm:" + r.client.Seed(), AllowOther: m.allowOther, Options: m.kernel}); err != nil {
 		return nil, failure(exitMount, err)
 	}
 	if m.http != "" {
@@ -152,55 +161,6 @@ func (r *running) serveMetrics(reg *prometheus.Registry) error {
 	r.metrics = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	go func() { _ = r.metrics.Serve(l) }()
 	return nil
-}
-
-// wait stays until the mount ends or a signal asks for it. The second signal
-// stops at once: everything that was promised is in the journal.
-func (r *running) wait(ctx context.Context) error {
-	sig := make(chan os.Signal, 2)
-	signal.Notify(sig, os.Interrupt, syscall.SIGTERM)
-	defer signal.Stop(sig)
-	select {
-	case <-r.mounted.Done():
-		r.log.Info("unmounted from outside")
-		return r.close()
-	case <-ctx.Done():
-	case <-sig:
-	}
-	stopCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.m.stopTimeout)
-	defer cancel()
-	go func() {
-		select {
-		case <-sig: // the one that ended ctx may be here too
-		case <-stopCtx.Done():
-			return
-		}
-		select {
-		case <-sig:
-			cancel()
-		case <-stopCtx.Done():
-		}
-	}()
-	err := r.stop(stopCtx)
-	if errors.Is(err, fs.ErrBusy) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) {
-		r.log.WithError(err).Warn("stopping although the mount is in use or uploads are left")
-		_ = r.mounted.Detach()
-		err = nil
-	}
-	return errors.Join(err, r.close())
-}
-
-// stop drains and unmounts. When the mount is in use it stays, and stop says so.
-func (r *running) stop(ctx context.Context) error {
-	r.stopMu.Lock()
-	defer r.stopMu.Unlock()
-	if err := r.queue.Drain(ctx); err != nil {
-		return fmt.Errorf("uploads are left: %w", err)
-	}
-	if err := r.mounted.Unmount(ctx); err != nil {
-		return err
-	}
-	return r.queue.Drain(ctx)
 }
 
 // close takes the parts down from the top.

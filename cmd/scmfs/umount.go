@@ -6,61 +6,80 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
-	"github.com/sequoiacm/scmfs/writeback"
+	"github.com/sequoiacm/scmfs/fs"
 )
 
+type umountFlags struct {
+	timeout time.Duration
+	keep    bool
+	lazy    bool
+}
+
 func umountCommand() *cobra.Command {
-	var timeout time.Duration
-	var keep bool
+	u := &umountFlags{}
 	cmd := &cobra.Command{
 		Use:   "umount MOUNTPOINT",
 		Short: "Wait for uploads, then unmount",
-		Long: `Waits for what is still to be uploaded, says what it waits for, and unmounts. When the
-time is up the mount stays; with --keep it is unmounted at once and the next mount of
-the same state directory goes on with the uploads.`,
-		Example: "  scmfs umount /mnt/scm --timeout 10m",
+		Long: `Waits for what is still to be uploaded, shows how far it is, and unmounts. When the
+time is up the mount stays (exit code 4). When a program works there the mount stays as
+well (5), and the message says which. With --keep it does not wait: the next mount of
+the same state directory goes on with the uploads. A SIGTERM to the mount does the same
+as this command, with --stop-timeout; a second one is --keep.
+
+A dead mount, whose process was killed, is taken away.`,
+		Example: "  scmfs umount /mnt/scm --timeout 10m\n  scmfs umount /mnt/scm --keep",
 		Args:    exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			dir, err := filepath.Abs(args[0])
 			if err != nil {
 				return err
 			}
-			if dead(dir) {
-				if err := detachDead(dir); err != nil {
-					return failure(exitMount, err)
-				}
-				cmd.Println("a dead mount was detached; mount again to go on with what it left")
-				return nil
-			}
-			if !mounted(dir) {
-				return failure(exitMount, fmt.Errorf("%s: no scmfs is mounted there", dir))
-			}
-			c, err := attach(dir)
-			if err != nil {
-				return err
-			}
-			return c.stop(cmd, dir, timeout, keep)
+			return u.umount(cmd, dir)
 		},
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait for uploads")
-	cmd.Flags().BoolVar(&keep, "keep", false, "do not wait: leave uploads to the next mount")
+	cmd.Flags().DurationVar(&u.timeout, "timeout", 5*time.Minute, "how long to wait for uploads")
+	cmd.Flags().BoolVar(&u.keep, "keep", false, "do not wait: leave uploads to the next mount")
+	cmd.Flags().BoolVar(&u.lazy, "lazy", false, "take the mount out of the tree at once, whatever uses it; also one that hangs")
+	completeMountpoints(cmd)
 	return cmd
 }
 
-// stop asks the mount to stop and reports what it waits for.
-func (c *controlClient) stop(cmd *cobra.Command, dir string, timeout time.Duration, keep bool) error {
-	ctx, cancel := context.WithTimeout(cmd.Context(), timeout)
+func (u *umountFlags) umount(cmd *cobra.Command, dir string) error {
+	if !mounted(dir) {
+		return failure(exitMount, fmt.Errorf("%s: no scmfs is mounted there", dir))
+	}
+	if u.lazy {
+		if err := fs.Detach(dir); err != nil {
+			return failure(exitMount, err)
+		}
+		return nil
+	}
+	switch _, err := statWithin(dir, 10*time.Second); {
+	case isDead(err):
+		if err := fs.Detach(dir); err != nil {
+			return failure(exitMount, err)
+		}
+		cmd.Println("a dead mount was taken away; mount again to go on with what it left")
+		return nil
+	case err != nil:
+		return failure(exitMount, err)
+	}
+	c, err := attach(dir)
+	if err != nil {
+		return err
+	}
+	return u.stop(cmd, c, dir)
+}
+
+// stop asks the mount to stop and shows what it waits for.
+func (u *umountFlags) stop(cmd *cobra.Command, c *controlClient, dir string) error {
+	ctx, cancel := context.WithTimeout(cmd.Context(), u.timeout)
 	defer cancel()
 	type result struct {
 		code int
@@ -68,34 +87,54 @@ func (c *controlClient) stop(cmd *cobra.Command, dir string, timeout time.Durati
 	}
 	done := make(chan result, 1)
 	go func() {
-		code, err := c.do(ctx, http.MethodPost, "/stop", url.Values{"keep": {fmt.Sprint(keep)}}, nil)
+		code, err := c.do(ctx, http.MethodPost, "/stop", url.Values{"keep": {fmt.Sprint(u.keep)}}, nil)
 		done <- result{code, err}
 	}()
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
-	said := ""
+	bar := newProgress(cmd.OutOrStdout(), time.Now())
+	defer bar.end()
 	for {
 		select {
 		case res := <-done:
+			bar.end()
 			switch {
 			case res.code == http.StatusConflict:
-				return failure(exitMount, fmt.Errorf("%s is in use: close what works there and try again", dir))
+				return failure(exitMount, fmt.Errorf("%s is in use%s", dir, holders(dir, 3*time.Second)))
 			case ctx.Err() != nil:
-				return failure(exitPending, fmt.Errorf("time is up, still to be uploaded: %s", waiting(c.status.Pending)))
+				return u.late(cmd, c, dir)
 			case res.code != http.StatusOK && mounted(dir):
 				return res.err
 			}
-			return c.gone(dir)
+			return u.left(cmd, c, dir)
 		case <-tick.C:
-			if c.refresh(ctx) != nil {
-				continue
-			}
-			if line := waiting(c.status.Pending); line != said && line != "" {
-				said = line
-				cmd.Println("waiting for", line)
+			if c.refresh(ctx) == nil {
+				bar.show(c.status.Pending, time.Now())
 			}
 		}
 	}
+}
+
+// late reports a stop whose time was up, or that was interrupted.
+func (u *umountFlags) late(cmd *cobra.Command, c *controlClient, dir string) error {
+	if cmd.Context().Err() != nil {
+		return failure(exitPending, fmt.Errorf("interrupted: %s stays mounted", dir))
+	}
+	if line := waiting(c.status.Pending); line != "" {
+		return failure(exitPending, fmt.Errorf("time is up and %s stays mounted, still to be uploaded: %s", dir, line))
+	}
+	return failure(exitPending, fmt.Errorf("time is up and %s stays mounted", dir))
+}
+
+// left waits for the end of the process and says what it leaves.
+func (u *umountFlags) left(cmd *cobra.Command, c *controlClient, dir string) error {
+	if err := c.gone(dir); err != nil {
+		return err
+	}
+	if line := waiting(c.status.Pending); u.keep && line != "" {
+		cmd.Printf("left in %s for the next mount: %s\n", c.status.StateDir, line)
+	}
+	return nil
 }
 
 // gone waits until the process has ended, so that a remount finds its state free.
@@ -109,58 +148,6 @@ func (c *controlClient) gone(dir string) error {
 	}
 	if mounted(dir) {
 		return failure(exitMount, fmt.Errorf("%s is still mounted", dir))
-	}
-	return nil
-}
-
-// waiting names what is on its way, "" when nothing is.
-func waiting(all []writeback.Info) string {
-	var names []string
-	var bytes int64
-	for _, p := range all {
-		if p.State == writeback.Writing.String() || p.Held || p.Error != "" {
-			continue
-		}
-		bytes += p.Size - p.Acked
-		names = append(names, p.Target.Name)
-	}
-	if len(names) == 0 {
-		return ""
-	}
-	list := strings.Join(names[:min(len(names), 3)], ", ")
-	if len(names) > 3 {
-		list += fmt.Sprintf(" and %d more", len(names)-3)
-	}
-	return fmt.Sprintf("%d files, %s: %s", len(names), humanize.IBytes(uint64(max(bytes, 0))), list)
-}
-
-// mounted tells from the kernel's table, without touching a mount that may hang.
-func mounted(dir string) bool {
-	b, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil {
-		return false
-	}
-	for line := range strings.Lines(string(b)) {
-		f := strings.Fields(line)
-		if len(f) > 4 && strings.ReplaceAll(f[4], `\040`, " ") == dir && strings.Contains(line, " fuse.scmfs ") {
-			return true
-		}
-	}
-	return false
-}
-
-func dead(dir string) bool {
-	_, err := os.Stat(dir)
-	return errors.Is(err, syscall.ENOTCONN)
-}
-
-func fusermountLazy(dir string) error {
-	if err := unix.Unmount(dir, unix.MNT_DETACH); err == nil {
-		return nil
-	}
-	out, err := exec.Command("fusermount3", "-uz", dir).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("fusermount3: %w: %s", err, strings.TrimSpace(string(out)))
 	}
 	return nil
 }
