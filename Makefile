@@ -1,5 +1,5 @@
 # Two targets matter to a new user: demo and test.
-.PHONY: demo test build lint bench clean demo-stop
+.PHONY: demo test build lint bench clean demo-stop package package-test image
 
 GO ?= go
 BIN := bin/scmfs
@@ -7,6 +7,8 @@ DEMO ?= $(CURDIR)/demo
 # What the tests and the demo use beside Go and git.
 PACKAGES := fuse3 rsync attr sqlite3
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+# 2.46 and newer need a module of another host (go.digitalxero.dev), which not every proxy has.
+NFPM := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0-dev)
 
 build:
@@ -34,6 +36,17 @@ BENCH_PARTS ?= sequential random listing inodes
 bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/... ./client/... ./fs/... ./writeback/...
 	$(GO) run ./scripts/bench -scmfs $(BIN) -dir $(BENCH_DIR) $(BENCH_PARTS)
+
+# dist/scmfs_VERSION_ARCH.deb and .rpm. nfpm is run by version, it is no dependency of ours.
+package: build
+	@sh scripts/package.sh $(BIN) $(VERSION) $(NFPM)
+
+# As root: installs the .deb, mounts by fstab's way, removes it.
+package-test: package
+	@sh scripts/package-test.sh
+
+image:
+	docker build --build-arg VERSION=$(VERSION) -t scmfs:$(VERSION) .
 
 clean: demo-stop
 	rm -rf bin dist
