@@ -4,6 +4,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -41,6 +42,8 @@ func TestTrash(t *testing.T) {
 	m := newMount(t, s, "--trash", ".Trash", "--trash-days", "30")
 
 	sh(t, "cd %s && mkdir d && echo 1 > d/f && echo 2 > d/f && rm -r d && echo other > f && rm f && ln -s x link && rm link", m.ws())
+	require.Eventually(t, func() bool { return !strings.Contains(sh(t, "ls %s", m.ws(".Trash")), "2001-02-03") }, patience, 50*time.Millisecond,
+		"a day that is over is deleted at mount")
 	list := strings.Fields(sh(t, "cd %s/.Trash && ls -d 2[0-9]*/*", m.ws()))
 	require.Len(t, list, 2, "%v", list)
 	first := m.ws(".Trash", list[0])
