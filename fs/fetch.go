@@ -181,7 +181,17 @@ func appendMissing(shown, all []row) []row {
 	return out
 }
 
-// at returns row i, waiting for it. ok is false behind the last one.
+// peek returns row i if it is there already.
+func (f *fetch) peek(i int) (row, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if i >= len(f.rows) {
+		return row{}, false
+	}
+	return f.rows[i], true
+}
+
+// row returns row i, waiting for it. ok is false behind the last one.
 func (f *fetch) row(ctx context.Context, i int) (r row, ok bool, err error) {
 	for {
 		f.mu.Lock()

@@ -78,15 +78,10 @@ func (h *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 			h.pos++
 			return h.entry(h.locals[i-dots]), 0
 		}
-		octx, cancel := h.dir.ws.fs.op(ctx)
-		r, ok, err := h.rows.row(octx, i-dots-len(h.locals))
-		if err != nil {
-			errno := errnoOf(octx, err)
-			cancel()
-			h.rows = h.dir.list.list(false) // the next read may succeed
+		r, ok, errno := h.row(ctx, i-dots-len(h.locals))
+		if errno != 0 {
 			return nil, errno
 		}
-		cancel()
 		if !ok {
 			return nil, 0
 		}
@@ -96,6 +91,22 @@ func (h *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 		}
 		return h.entry(r), 0
 	}
+}
+
+// row returns row i. A deadline is set only for one that has to be waited for:
+// its timers took longer than all else an entry needs.
+func (h *dirHandle) row(ctx context.Context, i int) (row, bool, syscall.Errno) {
+	if r, ok := h.rows.peek(i); ok {
+		return r, true, 0
+	}
+	ctx, cancel := h.dir.ws.fs.op(ctx)
+	defer cancel()
+	r, ok, err := h.rows.row(ctx, i)
+	if err != nil {
+		h.rows = h.dir.list.list(false) // the next read may succeed
+		return row{}, false, errnoOf(ctx, err)
+	}
+	return r, ok, 0
 }
 
 func (h *dirHandle) entry(r row) *fuse.DirEntry {
