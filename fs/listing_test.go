@@ -317,3 +317,27 @@ func TestRowBudget(t *testing.T) {
 	b.remove(a)
 	assert.Zero(t, b.total)
 }
+
+// A large directory that was listed before, is not believed any more and is gone
+// through name by name is listed again, not asked for each name.
+func TestManyLookupsInAnExpiredDirectory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, store := newTestListing(t, true)
+		var names []string
+		for i := range 5*pageRows + 1 {
+			names = append(names, fmt.Sprintf("f%05d", i))
+		}
+		store.put(t, names...)
+		listAll(t, l)
+		time.Sleep(2 * time.Second)
+		store.all.count()
+		for _, name := range names[:100] {
+			_, ok, _, err := l.lookup(t.Context(), name)
+			require.NoError(t, err)
+			assert.True(t, ok)
+			synctest.Wait()
+		}
+		assert.Equal(t, 2, store.all.count("Files", "Directories"), "listed once")
+		assert.LessOrEqual(t, store.all.count(), 10, "the names before that, two requests each")
+	})
+}
