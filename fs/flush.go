@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"syscall"
 	"time"
 
@@ -122,6 +123,9 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 		// Readers may hold the draft for long; the writing is over now.
 		fs.spawn(func(ctx context.Context) {
 			f, err := d.Publish(ctx)
+			if errors.Is(err, writeback.ErrGone) {
+				return // removed meanwhile
+			}
 			if err != nil {
 				fs.log.WithError(err).WithField("name", d.Target().Name).Warn("publish after the last close")
 				return
