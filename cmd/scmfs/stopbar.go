@@ -28,7 +28,9 @@ func newProgress(out io.Writer, now time.Time) *stopProgress {
 	p := &stopProgress{out: out, started: now}
 	if f, ok := out.(*os.File); ok {
 		if ws, err := unix.IoctlGetWinsize(int(f.Fd()), unix.TIOCGWINSZ); err == nil {
-			p.width = max(int(ws.Col), 40)
+			if p.width = max(int(ws.Col), 40); ws.Col == 0 {
+				p.width = 80 // a terminal that does not say
+			}
 		}
 	}
 	return p
