@@ -52,10 +52,10 @@ func (q *Queue) chunk() int64 {
 
 // part is what an increment's offset has to be a multiple of on Ceph S3 (part 2
 // section 5.12).
-func (q *Queue) part() int64 {
+func part(increment int64) int64 {
 	const s3 = 5 << 20
-	if q.o.Increment%s3 != 0 {
-		return q.o.Increment
+	if increment%s3 != 0 {
+		return increment
 	}
 	return s3
 }
