@@ -51,6 +51,7 @@ type Client struct {
 	mu    struct {
 		sync.Mutex
 		session session
+		since   time.Time // of the login
 	}
 }
 

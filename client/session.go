@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"time"
 
 	"github.com/sequoiacm/scmfs/internal/wire"
 )
@@ -86,7 +87,7 @@ func (c *Client) loginAny(ctx context.Context) error {
 		token, err := c.loginAt(ctx, s, password)
 		if err == nil {
 			c.mu.Lock()
-			c.mu.session = session{token, s, c.mu.session.gen + 1}
+			c.mu.session, c.mu.since = session{token, s, c.mu.session.gen + 1}, time.Now()
 			c.mu.Unlock()
 			return nil
 		}

@@ -118,7 +118,9 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 	}
 	octx, cancel := context.WithTimeout(context.Background(), fs.opt.OpTimeout)
 	defer cancel()
-	if lastWriter && !over && d.Dirty() {
+	// What is stuck was told of by close. It is not tried again behind the back of
+	// a program that was told so.
+	if lastWriter && !over && d.Dirty() && d.State() != writeback.Stuck {
 		h.on.stamp(d)
 		// Readers may hold the draft for long; the writing is over now.
 		fs.spawn(func(ctx context.Context) {
@@ -127,14 +129,14 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 				return // removed meanwhile
 			}
 			if err != nil {
-				fs.log.WithError(err).WithField("name", d.Target().Name).Warn("publish after the last close")
+				fs.log.WithError(err).WithField("file", d.Target().String()).Error("not published, and the program that wrote it was not told: it had closed the file before; nothing is lost, retry, export or discard it (scmfs pending list)")
 				return
 			}
 			h.on.finished(d, f)
 		})
 	}
 	if err := d.Release(octx); err != nil {
-		fs.log.WithError(err).WithField("name", d.Target().Name).Warn("release")
+		fs.log.WithError(err).WithField("file", d.Target().String()).Warn("the end of a file's last use could not be recorded; what was written is still here (scmfs pending list)")
 	}
 	return 0
 }

@@ -19,7 +19,7 @@ func (n *fileNode) keepReadable(ctx context.Context) {
 	}
 	f, err := n.copyOut(ctx)
 	if err != nil {
-		n.ws.fs.log.WithError(err).WithField("name", rec.Name).Warn("unlinked while open: its content could not be kept")
+		n.ws.fs.log.WithError(err).WithField("name", rec.Name).Warn("unlinked while open, and its content could not be kept: programs that still have it open read errors; it is deleted, as it was asked for")
 		return
 	}
 	n.mu.Lock()

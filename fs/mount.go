@@ -65,7 +65,7 @@ func (fs *FS) Mount(mountpoint string, o MountOptions) (*Mounted, error) {
 		o.FsName = "scmfs"
 	}
 	opts := fs.nodeOptions(fs.kernelOptions(o))
-	raw := observe(killPriv{fusefs.NewNodeFS(fs.top, opts)}, fs.opt.Observe)
+	raw := observe(killPriv{fusefs.NewNodeFS(fs.top, opts)}, &fs.opt)
 	server, err := fuse.NewServer(raw, dir, &opts.MountOptions)
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", dir, err)
@@ -113,9 +113,10 @@ func (fs *FS) kernelOptions(o MountOptions) fuse.MountOptions {
 		ExtraCapabilities: fuse.CAP_ATOMIC_O_TRUNC | // open(O_TRUNC) says so, in one request
 			fuse.CAP_HANDLE_KILLPRIV_V2 | // no GETXATTR before every write
 			fuse.CAP_READDIRPLUS_AUTO | fuse.CAP_ASYNC_DIO | fuse.CAP_DIRECT_IO_ALLOW_MMAP,
-		PanicHandler: fs.panicked,
-		Debug:        o.Debug,
-		Logger:       logLines(fs.log),
+		DisableReadDirPlus: fs.opt.Audit != nil, // its entries are given ids where audited does not see it
+		PanicHandler:       fs.panicked,
+		Debug:              o.Debug,
+		Logger:             logLines(fs.log),
 	}
 }
 
@@ -131,7 +132,7 @@ func (fs *FS) nodeOptions(mo fuse.MountOptions) *fusefs.Options {
 }
 
 func (fs *FS) panicked(v any) fuse.Status {
-	fs.log.WithField("stack", string(debug.Stack())).Errorf("panic in a handler: %v", v)
+	fs.log.WithField("stack", string(debug.Stack())).Errorf("panic in a handler, please report it: %v; that operation failed with EIO, the mount goes on, what was closed or synced before is not affected", v)
 	return fuse.EIO
 }
 

@@ -12,13 +12,21 @@ import (
 type observed struct {
 	fuse.RawFileSystem
 	report func(op string, errno syscall.Errno, d time.Duration)
+	moved  func(op string, n int)
 }
 
-func observe(raw fuse.RawFileSystem, report func(string, syscall.Errno, time.Duration)) fuse.RawFileSystem {
-	if report == nil {
-		return raw
+func observe(raw fuse.RawFileSystem, o *Options) fuse.RawFileSystem {
+	ob := &observed{RawFileSystem: raw, report: o.Observe, moved: o.Moved}
+	if ob.report == nil {
+		ob.report = func(string, syscall.Errno, time.Duration) {}
 	}
-	return &observed{RawFileSystem: raw, report: report}
+	if ob.moved == nil {
+		ob.moved = func(string, int) {}
+	}
+	if o.Audit != nil {
+		return newAudited(ob, o.Audit)
+	}
+	return ob
 }
 
 func (o *observed) done(op string, start time.Time, st fuse.Status) fuse.Status {
@@ -122,6 +130,9 @@ func (o *observed) Open(c <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) f
 func (o *observed) Read(c <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
 	t := time.Now()
 	r, st := o.RawFileSystem.Read(c, in, buf)
+	if r != nil && st.Ok() {
+		o.moved("read", r.Size())
+	}
 	return r, o.done("read", t, st)
 }
 
@@ -139,6 +150,7 @@ func (o *observed) Release(c <-chan struct{}, in *fuse.ReleaseIn) {
 func (o *observed) Write(c <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
 	t := time.Now()
 	n, st := o.RawFileSystem.Write(c, in, data)
+	o.moved("write", int(n))
 	return n, o.done("write", t, st)
 }
 
@@ -148,6 +160,7 @@ func (o *observed) Writev(c <-chan struct{}, in *fuse.WriteIn, data [][]byte) (u
 	if st == fuse.ENOSYS {
 		return n, st // not carried out: it comes again as Write
 	}
+	o.moved("write", int(n))
 	return n, o.done("write", t, st)
 }
 

@@ -49,6 +49,12 @@ type Options struct {
 	Reports map[string]func() any
 	// Observe is called once per finished operation, from many goroutines.
 	Observe func(op string, errno syscall.Errno, d time.Duration)
+	// Moved is told how many bytes a finished "read" or "write" moved. Writes by
+	// passthrough do not come by here.
+	Moved func(op string, n int)
+	// Audit is told of every operation that changes something, see [AuditEvent].
+	// With it a directory is listed without attributes, so that names are known.
+	Audit func(AuditEvent)
 	// Logger gets what an errno cannot say. nil discards.
 	Logger logrus.FieldLogger
 	// Proc is the proc file system, "/proc" when empty.

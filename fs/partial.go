@@ -274,7 +274,7 @@ func (p *partialDir) convert(ctx context.Context, n *partialNode, to *dirNode, n
 	}
 	f, err := p.ws.fs.queue.Convert(ctx, p.ws.name, n.name, p.ws.target(to.id, newName), n.metaFor(onto), onto)
 	if err != nil {
-		p.ws.fs.log.WithError(err).WithField("name", n.name).Warn("conversion of a breakpoint file")
+		p.ws.fs.log.WithError(err).WithField("file", p.ws.name+"/.partial/"+n.name).Warn("not converted into a file; the breakpoint file is as it was")
 		return errnoOf(ctx, err)
 	}
 	if onto != nil && n.attributed() {
@@ -283,7 +283,7 @@ func (p *partialDir) convert(ctx context.Context, n *partialNode, to *dirNode, n
 		if g, err := p.ws.store.SetMetadata(ctx, f.ID, n.metaFor(onto)); err == nil {
 			f = g
 		} else {
-			p.ws.fs.log.WithError(err).WithField("name", newName).Warn("attributes of a converted file")
+			p.ws.fs.log.WithError(err).WithField("file", p.ws.name+"/…/"+newName).Warn("converted, but its mode, owner and time were not stored; set them again")
 		}
 	}
 	p.ws.partials.unbind(n.name, n)

@@ -143,7 +143,7 @@ func (m move) file(ctx context.Context, n *fileNode) syscall.Errno {
 	if d != nil {
 		// A draft that is gone by now was clean: there is nothing to follow.
 		if err := d.Rename(ctx, m.target()); err != nil && !errors.Is(err, writeback.ErrGone) {
-			n.ws.fs.log.WithError(err).WithField("name", m.newName).Warn("draft of a renamed file")
+			n.ws.fs.log.WithError(err).WithField("file", m.target().String()).Warn("renamed at the server, but what is being written to it here would be published under the old name; close it and look (scmfs pending list)")
 		}
 	}
 	ws := m.from.ws
@@ -216,8 +216,8 @@ func (m move) undoFile(ctx context.Context, f client.File, moved bool) {
 		_, err = st.RenameFile(ctx, f.ID, f.Name)
 	}
 	if err != nil {
-		m.from.ws.fs.log.WithError(err).WithField("file", string(f.ID)).
-			Error("rename broke in the middle and could not be taken back: the file has a temporary name")
+		m.from.ws.fs.log.WithError(err).WithField("file", m.from.ws.name+"/…/"+f.Name).WithField("id", string(f.ID)).
+			Error("rename broke in the middle and could not be taken back: the file has a temporary name; its content is untouched, rename it from there when the server answers again")
 	}
 	m.from.list.forget()
 }

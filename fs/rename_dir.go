@@ -74,8 +74,8 @@ func (m move) undoDir(ctx context.Context, d client.Directory, moved bool) {
 		_, err = st.RenameDirectory(ctx, d.ID, d.Name)
 	}
 	if err != nil {
-		m.from.ws.fs.log.WithError(err).WithField("directory", string(d.ID)).
-			Error("rename broke in the middle and could not be taken back: the directory has a temporary name")
+		m.from.ws.fs.log.WithError(err).WithField("directory", m.from.ws.name+"/…/"+d.Name).WithField("id", string(d.ID)).
+			Error("rename broke in the middle and could not be taken back: the directory has a temporary name; what is in it is untouched, rename it from there when the server answers again")
 	}
 	m.from.list.forget()
 }

@@ -153,7 +153,7 @@ func TestStatusDirectory(t *testing.T) {
 	require.NoError(t, err)
 	_, err = f.WriteString("12345")
 	require.NoError(t, err)
-	assert.Regexp(t, `(?m)^\S+ [0-9a-f]{16} open 0 of 5 bytes acknowledged\tdefault/…/writing$`, read(t, at+"/queue"))
+	assert.Regexp(t, `(?m)^\S+ [0-9a-f]{16} open 0 of 5 bytes acknowledged\tdefault/writing$`, read(t, at+"/queue"))
 	require.NoError(t, f.Close())
 	assert.Empty(t, read(t, at+"/queue"))
 	assert.Contains(t, read(t, at+"/status"), `"write_mode": "sync"`)

@@ -17,7 +17,11 @@ func (d *Draft) leave(ctx context.Context) error {
 	d.mu.Lock()
 	size, t := d.mu.size, d.mu.target
 	d.mu.Unlock()
-	if size > 0 {
+	ahead, err := d.serverAhead(ctx, size)
+	if err != nil {
+		return err
+	}
+	if size > 0 && !ahead {
 		if !t.Partial && d.q.withoutBreakpoints(t.Workspace) {
 			return &client.Error{Op: "keep in .partial", Name: t.Name, Kind: client.Unsupported,
 				Err: fmt.Errorf("the writer was killed, and there are no breakpoint files here: export it, or retry to publish it as it is")}
@@ -53,6 +57,23 @@ func (d *Draft) leave(ctx context.Context) error {
 	d.q.mu.Unlock()
 	d.q.tidyLater(old)
 	return nil
+}
+
+// serverAhead tells whether a copy that was to resume a breakpoint file ended
+// before it reached what the server has. That stays as it is then: starting over
+// would throw away the bytes that the next attempt needs.
+func (d *Draft) serverAhead(ctx context.Context, size int64) (bool, error) {
+	d.mu.Lock()
+	resume, name := d.mu.up.resume, d.mu.up.name
+	d.mu.Unlock()
+	if !resume || name == "" {
+		return false, nil
+	}
+	bp, err := d.store().BreakpointFile(ctx, name)
+	if client.KindOf(err) == client.NotExist {
+		return false, nil
+	}
+	return err == nil && bp.Size >= size, err
 }
 
 // clean removes what a discarded draft left at the server: its breakpoint file,

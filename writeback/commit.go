@@ -323,7 +323,7 @@ func (d *Draft) attributes(ctx context.Context, f client.File) (client.File, err
 			if d.mayRetry(stepPublish, err) || ctx.Err() != nil {
 				return f, err
 			}
-			d.q.o.Logger.WithError(err).WithField("file", d.Target().String()).Warn("published, but its attributes were not stored")
+			d.q.o.Logger.WithError(err).WithField("file", d.Target().String()).Warn("published, but its mode, owner, time or extended attributes were not stored; set them again")
 		} else {
 			f = g
 		}

@@ -194,7 +194,7 @@ func (d *Draft) reserve(ctx context.Context, end int64) error {
 		}
 		if err := d.q.space.wait(ctx, want-have, d.q.o.OpTimeout, d.q.roomy); err != nil {
 			if errors.Is(err, ErrNoSpace) {
-				d.q.o.Logger.WithField("file", d.Target().String()).WithError(err).Error("a write failed")
+				d.q.o.Logger.WithField("file", d.Target().String()).WithError(err).Error("a write failed, and the program was told; what was written before is kept; look at the disk of the state directory")
 			}
 			return err
 		}

@@ -124,6 +124,9 @@ func (t Target) String() string {
 	if t.Partial {
 		return t.Workspace + "/.partial/" + t.Name
 	}
+	if t.Dir == client.RootDir {
+		return t.Workspace + "/" + t.Name
+	}
 	return t.Workspace + "/…/" + t.Name
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"sort"
 
 	"github.com/sequoiacm/scmfs/client"
@@ -101,4 +103,32 @@ func (q *Queue) Discard(id string) error {
 		return err
 	}
 	return d.Discard()
+}
+
+// Usage is what a queue takes and leaves on this machine.
+type Usage struct {
+	Spool  int64 `json:"spool"`  // bytes reserved for drafts
+	Memory int64 `json:"memory"` // bytes of drafts held in memory
+	Free   int64 `json:"free"`   // bytes left on the disk of the state directory; -1: unknown
+}
+
+// Usage returns the present figures.
+func (q *Queue) Usage() Usage {
+	free, err := q.fs.Free(q.dir)
+	if err != nil {
+		free = -1
+	}
+	return Usage{Spool: q.space.used(), Memory: q.memory.used(), Free: free}
+}
+
+// Roomy returns nil while the disk of the state directory keeps its floor of
+// free space, otherwise an error that says what to do.
+func (q *Queue) Roomy() error { return q.roomy() }
+
+// WithoutBreakpoints lists the workspaces that turned out to have no breakpoint
+// files for this user, sorted.
+func (q *Queue) WithoutBreakpoints() []string {
+	q.flat.Lock()
+	defer q.flat.Unlock()
+	return slices.Sorted(maps.Keys(q.flat.names))
 }

@@ -133,7 +133,7 @@ func (q *Queue) keepHeld(ctx context.Context) {
 		d.mu.Unlock()
 		if due {
 			if err := d.promise(ctx, false); err != nil && !errors.Is(err, ErrGone) && ctx.Err() == nil {
-				q.o.Logger.WithError(err).WithField("file", d.Target().String()).Error("a closed temporary file would not survive a crash")
+				q.o.Logger.WithError(err).WithField("file", d.Target().String()).Error("a file closed under a temporary name would be lost by a crash: the disk of the state directory does not take it; free space there, or rename the file to publish it")
 			}
 		}
 	}

@@ -147,13 +147,13 @@ func (q *Queue) free(d *Draft) {
 	if recorded {
 		// Its removal failed before. While the record is there, the spool stays with it.
 		if err := d.journal(); err != nil {
-			q.o.Logger.WithError(err).Warn("a finished draft's record and spool file stay; the next start removes them")
+			q.o.Logger.WithError(err).WithField("file", d.Target().String()).Warn("a finished draft's record and spool file stay; nothing is lost, the next start removes them")
 			_ = d.spool.close()
 			return
 		}
 	}
 	if err := d.spool.discard(); err != nil {
-		q.o.Logger.WithError(err).Warn("a spool file stays; the next start removes it")
+		q.o.Logger.WithError(err).WithField("file", d.Target().String()).Warn("its spool file is no longer needed and could not be removed; only space is lost, until the next start removes it")
 	}
 }
 

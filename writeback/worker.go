@@ -196,7 +196,7 @@ func (d *Draft) fail(ctx context.Context, do step, err error) {
 		d.mu.Lock()
 		d.mu.up.stopped = true
 		d.mu.Unlock()
-		log.Warn("cannot send while the file is written; it will be sent at close")
+		log.Warn("cannot send while the file is written; nothing is lost, it will be sent at close")
 		return
 	case stepDiscard:
 		log.Warn("what the server has of a discarded draft stays there for now; it is removed later")

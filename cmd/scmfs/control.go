@@ -34,6 +34,7 @@ func (r *running) serveControl() error {
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(r.status())
 	})
+	r.serveOps(mux)
 	mux.HandleFunc("POST /retry/{id}", func(w http.ResponseWriter, q *http.Request) { answer(w, r.queue.Retry(q.PathValue("id"))) })
 	mux.HandleFunc("POST /discard/{id}", func(w http.ResponseWriter, q *http.Request) { answer(w, r.queue.Discard(q.PathValue("id"))) })
 	mux.HandleFunc("GET /export/{id}", func(w http.ResponseWriter, q *http.Request) {

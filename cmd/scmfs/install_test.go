@@ -88,7 +88,7 @@ func TestManualPages(t *testing.T) {
 		assert.Contains(t, helper, "\n.B \""+strings.ReplaceAll(f.Name, "-", "_"))
 		assert.Contains(t, config, "\n.B \""+escapeRoff(f.Name)+": ")
 	})
-	eachCommand(rootCommand(), func(cmd *cobra.Command) { assert.Contains(t, command, cmd.CommandPath()) })
+	eachCommand(rootCommand(), func(cmd *cobra.Command) { assert.Contains(t, command, escapeRoff(cmd.CommandPath())) })
 	for line := range strings.Lines(exitCodesHelp) {
 		assert.Contains(t, command, escapeRoff(strings.TrimSpace(line)))
 	}

@@ -47,7 +47,8 @@ and appear whole when they are closed; saving over a file makes a new version.
 		PersistentPreRunE:          settle,
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return failure(exitUsage, err) })
-	root.AddCommand(mountCommand(), umountCommand(), serveCommand(), workspaceCommand(), statusCommand(), pendingCommand(), warmCommand(), versionCommand())
+	root.AddCommand(mountCommand(), umountCommand(), serveCommand(), workspaceCommand(), warmCommand(), versionCommand())
+	root.AddCommand(opsCommands()...)
 	root.AddCommand(configCommand(), installCommand(), manCommand())
 	group(root)
 	for _, cmd := range root.Commands() {

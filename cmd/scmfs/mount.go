@@ -2,13 +2,11 @@ package main
 
 import (
 	"context"
-	"io"
 	"os"
 	"os/signal"
 	"runtime/debug"
 	"syscall"
 
-	"github.com/sirupsen/logrus"
 	"github.com/spf13/cobra"
 )
 
@@ -48,6 +46,7 @@ $SCMFS_PASSWORD. It is asked for again when the server refuses the session.
 					return err
 				}
 			}
+			m.remember(cmd)
 			if !m.foreground && os.Getenv(daemonMark) == "" {
 				return background(cmd.Context(), m.stateDir, m.logFile, m.place.mountpoint)
 			}
@@ -96,23 +95,4 @@ func (m *mountFlags) serve(ctx context.Context) error {
 	}
 	defer sup.watching(ctx, r.alive)()
 	return r.wait(ctx, signals, sup)
-}
-
-func (m *mountFlags) logger() (*logrus.Logger, func(), error) {
-	log := logrus.New()
-	level, err := logrus.ParseLevel(m.logLevel)
-	if err != nil {
-		return nil, nil, err
-	}
-	log.SetLevel(level)
-	if m.logFile == "" {
-		return log, func() {}, nil // stderr: the terminal, or the state directory's log
-	}
-	f, err := os.OpenFile(m.logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, nil, err
-	}
-	log.SetOutput(f)
-	log.SetFormatter(&logrus.JSONFormatter{})
-	return log, func() { log.SetOutput(io.Discard); _ = f.Close() }, nil
 }

@@ -69,6 +69,7 @@ type mountFlags struct {
 	kernel      []string
 	http        string
 	passthrough bool
+	ops         opsFlags
 }
 
 func (m *mountFlags) flags(cmd *cobra.Command) {
@@ -107,8 +108,9 @@ func (m *mountFlags) flags(cmd *cobra.Command) {
 	f.Var(&m.uploadLimit, "upload-limit", "bytes per second of all uploads (default: no limit)")
 	f.StringSliceVar(&m.heldNames, "held-names", writeback.DefaultHeldNames, "patterns of temporary names that are not published until renamed")
 	f.StringSliceVarP(&m.kernel, "options", "o", nil, "mount options as in fstab: flags as KEY=VALUE, and the kernel's such as noexec")
-	f.StringVar(&m.http, "http", "", "serve /metrics, /healthz and /debug/pprof/ at this address, such as 127.0.0.1:9100")
+	f.StringVar(&m.http, "http", "", "serve a status page, /metrics, /healthz and /readyz at this address, such as 127.0.0.1:9100")
 	f.BoolVar(&m.passthrough, "passthrough", false, "let the kernel write into the spool directly (root, Linux 6.9 or newer; experimental)")
+	m.ops.flags(cmd)
 }
 
 // check refuses what can be seen to be wrong without asking anybody.
@@ -138,6 +140,9 @@ func (m *mountFlags) check() error {
 	}
 	if _, err := m.umaskBits(); err != nil {
 		return &badSetting{"umask", fmt.Sprintf("%q: must be octal, such as 022", m.umask)}
+	}
+	if err := m.ops.check(m.http); err != nil {
+		return failure(exitUsage, err)
 	}
 	if _, err := logrus.ParseLevel(m.logLevel); err != nil {
 		return &badSetting{"log-level", fmt.Sprintf("%q: must be error, warn, info or debug", m.logLevel)}

@@ -2,19 +2,17 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/http/pprof"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
+	"sync"
+	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/sirupsen/logrus"
 
 	"github.com/sequoiacm/scmfs/client"
@@ -41,6 +39,18 @@ type running struct {
 	metrics  *http.Server
 	tree     *fs.FS
 	stopping chan struct{} // holds one entry while a stop is under way
+
+	// For whoever looks after the mount.
+	meter      *meter
+	sampler    *sampler
+	recent     *recentErrors
+	facts      *facts
+	token      string // of actions on the status page
+	httpAddr   string // where it is, "" without --http
+	watchers   atomic.Int32
+	gone       <-chan struct{}     // closed when the mount is gone
+	audit      func(fs.AuditEvent) // nil without --audit-log
+	closeAudit func() error
 }
 
 // status is what .scmfs/status shows.
@@ -55,6 +65,7 @@ type status struct {
 	Started    time.Time            `json:"started"`
 	Pending    []writeback.Info     `json:"pending"`
 	Conflicts  []writeback.Conflict `json:"conflicts"`
+	more
 }
 
 // baseReader reads base versions of edited files through the cache.
@@ -70,19 +81,16 @@ func (b baseReader) ReadAt(ctx context.Context, ws string, c client.Content, p [
 // start brings the parts up from the bottom: server, client, cache, queue, tree.
 func (m *mountFlags) start(ctx context.Context, log *logrus.Logger) (_ *running, err error) {
 	dir := m.place.mountpoint
-	r := &running{m: m, dir: dir, log: log, started: time.Now(), stopping: make(chan struct{}, 1)}
+	r := &running{m: m, dir: dir, log: log, started: time.Now(), stopping: make(chan struct{}, 1), meter: newMeter(), token: rand.Text()}
+	r.recent = &recentErrors{count: func(level string) { r.meter.logged.WithLabelValues(level).Inc() }}
+	log.AddHook(r.recent)
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, r.close())
 		}
 	}()
-	reg := prometheus.NewRegistry()
-	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "scmfs", Name: "requests_total", Help: "Requests to the server."}, []string{"endpoint", "status"})
-	ops := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "scmfs", Name: "operation_seconds", Help: "Kernel operations."}, []string{"operation", "errno"})
-	reg.MustRegister(requests, ops)
-	if r.client, r.server, err = m.target.connect(strings.Join(m.place.seeds, ","), client.Options{Observe: func(endpoint string, status int, _ time.Duration, _, _ int64) {
-		requests.WithLabelValues(endpoint, fmt.Sprint(status)).Inc()
-	}}, log); err != nil {
+	reg := r.meter.reg
+	if r.client, r.server, err = m.target.connect(strings.Join(m.place.seeds, ","), client.Options{Observe: r.meter.request}, log); err != nil {
 		return nil, err
 	}
 	if err = r.client.Login(ctx); err != nil {
@@ -101,11 +109,19 @@ func (m *mountFlags) start(ctx context.Context, log *logrus.Logger) (_ *running,
 	if r.queue, err = writeback.Open(disk.OS(), m.stateDir, func(ws string) writeback.Store { return r.client.Workspace(ws) }, o); err != nil {
 		return nil, err
 	}
+	reg.MustRegister(newQueueGauges(r))
+	r.sampler, r.facts = newSampler(r.meter, r.queue.Pending, func() int64 { return r.cache.Stats().Fetched }), newFacts(r.client)
+	if r.audit, r.closeAudit, err = m.audit(log); err != nil {
+		return nil, err
+	}
 	runCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stopRun, r.runDone = stop, make(chan struct{})
 	go func() {
 		defer close(r.runDone)
+		var wg sync.WaitGroup
+		wg.Go(func() { r.sampler.run(runCtx) })
 		_ = r.queue.Run(runCtx)
+		wg.Wait()
 	}()
 	umask, err := m.umaskBits()
 	if err != nil {
@@ -113,14 +129,7 @@ func (m *mountFlags) start(ctx context.Context, log *logrus.Logger) (_ *running,
 	}
 	r.tree = fs.New(m.stores(r.client), r.queue, r.cache, fs.Options{Expiry: m.expiry, OpTimeout: m.timeout, CloseTimeout: m.closing, UID: m.uid, GID: m.gid,
 		FileMode: 0o666, DirMode: 0o777, Umask: umask, ReadOnly: m.readOnly, Trash: strings.Trim(m.trash, "/"), TrashDays: m.trashDays, Policies: treePolicies, Passthrough: m.passthrough, Logger: log,
-		Reports: r.reports(),
-		Observe: func(op string, errno syscall.Errno, d time.Duration) {
-			name := ""
-			if errno != 0 {
-				name = errno.Error()
-			}
-			ops.WithLabelValues(op, name).Observe(d.Seconds())
-		}})
+		Reports: r.reports(), Observe: r.meter.operation, Moved: r.meter.bytes, Audit: r.audit})
 	if err = m.narrow(ctx, r.tree); err != nil {
 		return nil, err
 	}
@@ -130,8 +139,9 @@ func (m *mountFlags) start(ctx context.Context, log *logrus.Logger) (_ *running,
 	if r.mounted, err = r.tree.Mount(dir, fs.MountOptions{FsName: "scm:" + r.client.Seed(), AllowOther: m.allowOther, Options: m.kernel}); err != nil {
 		return nil, failure(exitMount, err)
 	}
+	r.gone = r.mounted.Done()
 	if m.http != "" {
-		if err = r.serveMetrics(reg); err != nil {
+		if err = r.serveHTTP(); err != nil {
 			return nil, err
 		}
 	}
@@ -144,23 +154,7 @@ func (m *mountFlags) start(ctx context.Context, log *logrus.Logger) (_ *running,
 
 func (r *running) status() status {
 	return status{PID: os.Getpid(), Version: versionText(), Mountpoint: r.dir, Seed: r.client.Seed(), StateDir: r.m.stateDir,
-		Control: controlPath(r.m.stateDir), WriteMode: r.m.writeMode, Started: r.started, Pending: r.queue.Pending(), Conflicts: r.queue.Conflicts()}
-}
-
-func (r *running) serveMetrics(reg *prometheus.Registry) error {
-	mux := http.NewServeMux()
-	mux.Handle("/metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprintln(w, "ok") })
-	// Where a slow mount spends its time, from the mount that is slow.
-	mux.HandleFunc("/debug/pprof/", pprof.Index)
-	mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-	l, err := net.Listen("tcp", r.m.http)
-	if err != nil {
-		return err
-	}
-	r.metrics = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = r.metrics.Serve(l) }()
-	return nil
+		Control: controlPath(r.m.stateDir), WriteMode: r.m.writeMode, Started: r.started, Pending: r.queue.Pending(), Conflicts: r.queue.Conflicts(), more: r.more()}
 }
 
 // close takes the parts down from the top.
@@ -191,6 +185,9 @@ func (r *running) close() error {
 	}
 	if r.server != nil {
 		errs = append(errs, r.server.stop())
+	}
+	if r.closeAudit != nil {
+		errs = append(errs, r.closeAudit())
 	}
 	return errors.Join(errs...)
 }

@@ -1,44 +1,70 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
-	"text/tabwriter"
+	"strings"
 	"time"
 
-	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
-
-	"github.com/sequoiacm/scmfs/writeback"
 )
 
 func statusCommand() *cobra.Command {
-	asJSON := false
+	asJSON, watch := false, false
+	every := time.Second
 	cmd := &cobra.Command{
-		Use: "status MOUNTPOINT", Short: "Show what a mount is doing", Args: exactArgs(1),
-		Example: "  scmfs status /mnt/scm\n  scmfs status /mnt/scm --json",
+		Use: "status [MOUNTPOINT]", Short: "Show what a mount is doing", Args: rangeArgs(0, 1),
+		Long: `Shows the server, the session, the queue with the progress of each file, what is stuck
+and why, caches, limits, and recent errors. Without MOUNTPOINT the only scmfs mount of
+this machine is meant. With --watch it goes on until interrupted: on a terminal in
+place, otherwise a line whenever something changes (with --json, a line a second).`,
+		Example: "  scmfs status /mnt/scm\n  scmfs status /mnt/scm --watch\n  scmfs status /mnt/scm --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := attachArg(args[0])
+			dir, err := mountArg(args)
 			if err != nil {
 				return err
 			}
-			if asJSON {
-				enc := json.NewEncoder(cmd.OutOrStdout())
-				enc.SetIndent("", "  ")
-				return enc.Encode(c.status)
+			c, err := attach(dir)
+			if err != nil {
+				return err
 			}
-			s := c.status
-			cmd.Printf("%s, pid %d, since %s\nserver      %s\nstate       %s\nwrite mode  %s\nconflicts   %d\n",
-				s.Version, s.PID, s.Started.Format(time.DateTime), s.Seed, s.StateDir, s.WriteMode, len(s.Conflicts))
-			return printPending(cmd.OutOrStdout(), s.Pending)
+			v := statusView{out: cmd.OutOrStdout(), terminal: onTerminal(cmd.OutOrStdout()), json: asJSON}
+			if !watch {
+				if err := c.details(cmd.Context()); err != nil {
+					return err
+				}
+				return v.once(c.status)
+			}
+			return v.watch(cmd.Context(), c, every)
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	f := cmd.Flags()
+	f.BoolVar(&asJSON, "json", false, "print JSON")
+	f.BoolVarP(&watch, "watch", "w", false, "go on until interrupted")
+	f.DurationVar(&every, "interval", time.Second, "time between two looks of --watch")
 	return cmd
+}
+
+// mountArg is the mount point given, or the only one there is.
+func mountArg(args []string) (string, error) {
+	if len(args) > 0 {
+		return filepath.Abs(args[0])
+	}
+	all, err := mounts()
+	switch {
+	case err != nil:
+		return "", err
+	case len(all) == 0:
+		return "", failure(exitMount, errors.New("no scmfs is mounted on this machine"))
+	case len(all) > 1:
+		return "", failure(exitUsage, fmt.Errorf("say which mount is meant: %s", strings.Join(all, ", ")))
+	}
+	return all[0], nil
 }
 
 func attachArg(arg string) (*controlClient, error) {
@@ -49,62 +75,70 @@ func attachArg(arg string) (*controlClient, error) {
 	return attach(dir)
 }
 
-func printPending(out io.Writer, all []writeback.Info) error {
-	if len(all) == 0 {
-		_, err := fmt.Fprintln(out, "nothing is waiting to be published")
+// details asks for the status with what only the owner may see, and what the
+// mount has to ask the server for.
+func (c *controlClient) details(ctx context.Context) error {
+	var b strings.Builder
+	if _, err := c.do(ctx, "GET", "/details", nil, &b); err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tSTATE\tSIZE\tSENT\tFILE\tREASON")
-	for _, p := range all {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", p.ID, p.State, humanize.IBytes(uint64(max(p.Size, 0))), humanize.IBytes(uint64(max(p.Acked, 0))), p.Target, p.Error)
-	}
-	return w.Flush()
+	c.status = status{}
+	return json.Unmarshal([]byte(b.String()), &c.status)
 }
 
-func pendingCommand() *cobra.Command {
-	cmd := &cobra.Command{
-		Use: "pending", Short: "List, retry, export or discard what is not published",
-		Example: `  scmfs pending list /mnt/scm
-  scmfs pending retry /mnt/scm 1f2e3d4c5b6a7988
-  scmfs pending export /mnt/scm 1f2e3d4c5b6a7988 saved.bin
-  scmfs pending discard /mnt/scm 1f2e3d4c5b6a7988`,
+// statusView shows a status.
+type statusView struct {
+	out      io.Writer
+	terminal bool
+	json     bool
+}
+
+func (v statusView) once(s status) error {
+	if v.json {
+		enc := json.NewEncoder(v.out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(s)
 	}
-	list := &cobra.Command{Use: "list MOUNTPOINT", Short: "List what is not published", Args: exactArgs(1), RunE: func(cmd *cobra.Command, args []string) error {
-		c, err := attachArg(args[0])
-		if err != nil {
-			return err
-		}
-		return printPending(cmd.OutOrStdout(), c.status.Pending)
-	}}
-	act := func(name, short string) *cobra.Command {
-		return &cobra.Command{Use: name + " MOUNTPOINT ID", Short: short, Args: exactArgs(2), RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := attachArg(args[0])
-			if err != nil {
-				return err
+	_, err := io.WriteString(v.out, statusText(s, v.terminal, time.Now()))
+	return err
+}
+
+// watch shows the status again and again. On a terminal the screen is written
+// over; elsewhere a screen per second is of no use, so only the line that sums up
+// the queue is printed when it changes.
+func (v statusView) watch(ctx context.Context, c *controlClient, every time.Duration) error {
+	tick := time.NewTicker(max(every, 100*time.Millisecond))
+	defer tick.Stop()
+	said := ""
+	for {
+		if err := c.details(ctx); err != nil {
+			if ctx.Err() != nil {
+				return nil
 			}
-			_, err = c.do(cmd.Context(), http.MethodPost, "/"+name+"/"+args[1], nil, nil)
+			return failure(exitMount, fmt.Errorf("the mount ended, or does not answer: %w", err))
+		}
+		var err error
+		switch line := queueLine(c.status); {
+		case v.json:
+			err = json.NewEncoder(v.out).Encode(c.status)
+		case v.terminal:
+			// To the top left, each line cleared to its end, then the rest of the screen.
+			text := strings.ReplaceAll(statusText(c.status, true, time.Now()), "\n", "\x1b[K\n")
+			_, err = io.WriteString(v.out, "\x1b[H"+text+"\x1b[J")
+		case line != said:
+			said = line
+			_, err = fmt.Fprintf(v.out, "%s %s\n", time.Now().Format(time.TimeOnly), line)
+		}
+		if err != nil {
+			if errors.Is(err, os.ErrClosed) || strings.Contains(err.Error(), "broken pipe") {
+				return nil // into head
+			}
 			return err
-		}}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
 	}
-	export := &cobra.Command{Use: "export MOUNTPOINT ID FILE", Short: "Copy the content to a local file", Args: exactArgs(3), RunE: func(cmd *cobra.Command, args []string) error {
-		c, err := attachArg(args[0])
-		if err != nil {
-			return err
-		}
-		f, err := os.OpenFile(args[2], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return err
-		}
-		_, err = c.do(cmd.Context(), http.MethodGet, "/export/"+args[1], nil, f)
-		if cerr := f.Close(); err == nil {
-			err = cerr
-		}
-		if err != nil {
-			_ = os.Remove(args[2])
-		}
-		return err
-	}}
-	cmd.AddCommand(list, act("retry", "Publish it now"), act("discard", "Throw its content away"), export)
-	return cmd
 }

@@ -58,6 +58,9 @@ func ServeExample() (seed string, stop func()) {
 }
 
 func serve(dir string, o Options) (*Server, func(), error) {
+	if o.Repo.HashCost == 0 {
+		o.Repo.HashCost = 4 // a login takes a second with the race detector otherwise
+	}
 	r, err := repo.Open(dir, o.Repo)
 	if err != nil {
 		return nil, nil, err
