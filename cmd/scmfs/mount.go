@@ -79,10 +79,11 @@ func (m *mountFlags) serve(ctx context.Context) error {
 	}
 	defer closeLog()
 	if os.Getenv("GOGC") == "" {
-		// The heap is mostly nodes that the kernel knows, and the default lets garbage
-		// grow to as much again: 2.2 KiB a known inode. With half of it the memory is
-		// 1.9 KiB, and random reads and listings take the same processor time.
-		debug.SetGCPercent(50)
+		// The heap is mostly nodes that the kernel knows, 1.2 KiB each, and the default
+		// lets garbage grow to as much again. Resident after ls -l of 100,000 files:
+		// 2,290 bytes each at 100, 2,130 at 50, 1,890 at 35. A random read takes 90 us
+		// of processor time at 50 and 93 at 35.
+		debug.SetGCPercent(35)
 	}
 	sup := supervisorFrom(os.Getenv, os.Getpid())
 	r, err := m.start(ctx, log)
