@@ -136,7 +136,7 @@ func TestBrokenTransfers(t *testing.T) {
 		"connections cut":    "cut-response=3000000@GET /files/*%60",
 		"errors":             "error=500@GET /files/*%50",
 		"a store's errors":   "error=-103@GET /files/*%50",
-		"sessions forgotten": "expire@GET /files/*%50",
+		"sessions forgotten": "expire@GET /files/*#1", // forgotten again and again means refused
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, "--fault", fault)
@@ -159,7 +159,9 @@ func TestBrokenTransfers(t *testing.T) {
 		out := fails(t, "cat %s | wc -c; cat %s > /dev/null", m.ws("large"), m.ws("large"))
 		assert.Contains(t, out, "Input/output error", "not a short file")
 		assert.True(t, strings.Contains(out, "\n0\n") || strings.HasPrefix(out, "0\n"), "no byte was made up: %s", out)
-		assert.LessOrEqual(t, m.since(before)[getFile], 24, "a byte that does not come is asked for twice, not for ever")
+		// An answer that does not begin is asked for again for the client's retry time,
+		// with growing pauses; the kernel sends several reads at once.
+		assert.LessOrEqual(t, m.since(before)[getFile], 100, "not for ever, and with pauses")
 	})
 }
 
