@@ -53,7 +53,7 @@ type script struct {
 	log      []string
 	received int64         // content bytes
 	hit      int           // faults that happened
-	latency  time.Duration // of every request
+	latency  time.Duration // of every request; see delay
 	alive    func() bool
 	die      func()
 }
@@ -65,6 +65,13 @@ func (s *script) cutOf(n int, size int64) int64 {
 		return -1
 	}
 	return [...]int64{0, size / 2, max(size-1, 0)}[f.at]
+}
+
+// delay makes every request that begins from now on take that long.
+func (s *fakeStore) delay(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.latency = d
 }
 
 func (s *fakeStore) next(op string) (fault, int) {
@@ -86,8 +93,11 @@ func (s *fakeStore) next(op string) (fault, int) {
 // store's lock and answers, as far as the script lets it.
 func (s *fakeStore) call(ctx context.Context, op string, once bool, body *client.Body, exec func([]byte) error) error {
 	f, n := s.next(op)
-	if s.latency > 0 {
-		time.Sleep(s.latency)
+	s.mu.Lock()
+	latency := s.latency
+	s.mu.Unlock()
+	if latency > 0 {
+		time.Sleep(latency)
 	}
 	lost := &client.Error{Op: op, Kind: client.Unavailable, HTTP: 0}
 	if once {

@@ -36,7 +36,7 @@ func (w *world) logged(t *testing.T, words ...string) {
 // Writers wait while the spool is full, and go on when an upload frees it.
 func TestWritersWaitForTheSpool(t *testing.T) {
 	in(t, Options{MaxSpool: 8 << 10, OpTimeout: time.Minute, Increment: 2 << 10}, func(t *testing.T, w *world) {
-		w.store.latency = 10 * time.Second
+		w.store.delay(10 * time.Second)
 		f, g := w.create("f"), w.create("g")
 		f.write(0, 6<<10)
 		go f.close()
@@ -44,7 +44,7 @@ func TestWritersWaitForTheSpool(t *testing.T) {
 		g.write(0, 4<<10)
 		waited := time.Since(start)
 		assert.Greater(t, waited, time.Second, "there was no room before f was published")
-		w.store.latency = 0
+		w.store.delay(0)
 		g.close()
 		w.finish(false)
 	})
@@ -152,7 +152,7 @@ func TestUploadLimit(t *testing.T) {
 // No more than Options.Uploads requests with content run at once.
 func TestUploadsAtOnce(t *testing.T) {
 	in(t, Options{Uploads: 2}, func(t *testing.T, w *world) {
-		w.store.latency = time.Second
+		w.store.delay(time.Second)
 		done := make(chan struct{})
 		start := time.Now()
 		for _, name := range []string{"a", "b", "c", "d", "e", "f"} {

@@ -139,7 +139,7 @@ func (m *model) step(o op) {
 		m.again()
 	case opDisk:
 		if o.kind2 < 3 {
-			m.store.latency = time.Duration(o.kind2) * 5 * time.Millisecond
+			m.store.delay(time.Duration(o.kind2) * 5 * time.Millisecond)
 		} else {
 			m.hurt = true
 			m.disk.FailNth(1+o.b%20, []error{syscall.EIO, syscall.ENOSPC}[o.a%2])

@@ -30,7 +30,7 @@ func written(name string, sizes ...int) func(*world) {
 }
 
 // slow makes every request take its time, so that things happen meanwhile.
-func slow(w *world) { w.store.latency = slowness }
+func slow(w *world) { w.store.delay(slowness) }
 
 const slowness = 10 * time.Millisecond
 

@@ -192,7 +192,7 @@ func TestKilledWithoutBreakpointFiles(t *testing.T) {
 // The deadline of a waiting close ends the waiting, not the upload.
 func TestCloseGivenUp(t *testing.T) {
 	in(t, Options{}, func(t *testing.T, w *world) {
-		w.store.latency = time.Minute
+		w.store.delay(time.Minute)
 		f := w.create("f")
 		f.append(40)
 		ctx, cancel := context.WithTimeout(w.ctx, time.Second)
@@ -202,7 +202,7 @@ func TestCloseGivenUp(t *testing.T) {
 		w.at("f").settle(&f.data)
 		f.release()
 		w.restart(t, false) // even a stop keeps it: the program was not told that it failed
-		w.store.latency = 0
+		w.store.delay(0)
 		w.finish(false)
 	})
 }
