@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+	"github.com/sequoiacm/scmfs/client"
 	"github.com/sequoiacm/scmfs/writeback"
 )
 
@@ -105,11 +106,22 @@ func (fs *FS) watchClose(wait context.Context, cancel context.CancelCauseFunc, i
 // what FLUSH could not know to be the end.
 func (h *handle) Release(ctx context.Context) syscall.Errno {
 	fs := h.on.tree()
-	lastWriter, _ := h.on.closed(h)
 	h.mu.Lock()
 	d, r, over := h.draft, h.reader, h.over
 	h.draft, h.reader = nil, nil
 	h.mu.Unlock()
+	publish := h.writable && d != nil && !over && d.Dirty() && d.State() != writeback.Stuck
+	if publish {
+		h.on.stamp(d)
+	}
+	// What is sealed here stays what it is, whoever opens the file meanwhile.
+	var sealed writeback.Closed
+	var ok bool
+	lastWriter := h.on.closed(h, func() {
+		if publish {
+			sealed, ok = d.Seal()
+		}
+	})
 	if r != nil {
 		r.Close()
 	}
@@ -120,11 +132,16 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 	defer cancel()
 	// What is stuck was told of by close. It is not tried again behind the back of
 	// a program that was told so.
-	if lastWriter && !over && d.Dirty() && d.State() != writeback.Stuck {
-		h.on.stamp(d)
+	if lastWriter && publish {
 		// Readers may hold the draft for long; the writing is over now.
 		fs.spawn(func(ctx context.Context) {
-			f, err := d.Publish(ctx)
+			var f client.File
+			var err error
+			if ok {
+				f, err = sealed.Wait(ctx)
+			} else {
+				f, err = d.Publish(ctx) // a temporary name: held back
+			}
 			if errors.Is(err, writeback.ErrGone) {
 				return // removed meanwhile
 			}

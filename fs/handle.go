@@ -36,7 +36,7 @@ type subject interface {
 	// shared tells whether other handles may write as well.
 	shared() bool
 	// closed uncounts the handle.
-	closed(h *handle) (lastWriter, last bool)
+	closed(h *handle, seal func()) (lastWriter bool)
 }
 
 // handle is one open of a file. All methods may be called concurrently.

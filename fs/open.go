@@ -27,12 +27,15 @@ func (n *fileNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle, u
 		return nil, 0, errno
 	}
 	h := newHandle(n, flags, caller)
+	// Counted before the truncation: the release of an older handle, which the
+	// kernel sends at leisure, would take the emptied content for what it closed.
+	n.opened(h)
 	if flags&syscall.O_TRUNC != 0 && writes(flags) {
 		if errno := h.begin(ctx, true); errno != 0 {
+			n.closed(h, func() {})
 			return nil, 0, errno
 		}
 	}
-	n.opened(h)
 	return h, h.openFlags(), 0
 }
 
@@ -70,11 +73,15 @@ func (h *handle) openFlags() uint32 {
 	return flags
 }
 
-// closed uncounts a handle and tells whether it was the last writer, and whether
-// it was the last handle at all.
-func (n *fileNode) closed(h *handle) (lastWriter, last bool) {
+// closed uncounts a handle and tells whether it was the last writer. If so seal is
+// called first, under the lock: whoever opens the file from now on finds what was
+// closed sealed.
+func (n *fileNode) closed(h *handle, seal func()) (lastWriter bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if lastWriter = h.writable && n.writers == 1; lastWriter {
+		seal()
+	}
 	n.opens--
 	if h.writable {
 		n.writers--
@@ -83,7 +90,7 @@ func (n *fileNode) closed(h *handle) (lastWriter, last bool) {
 		_ = n.kept.Close()
 		n.kept = nil
 	}
-	return h.writable && n.writers == 0, n.opens == 0
+	return lastWriter
 }
 
 // abandoned drops the draft of a killed writer. A file that was never published

@@ -233,12 +233,13 @@ func (n *partialNode) Open(ctx context.Context, flags uint32) (fusefs.FileHandle
 		return nil, 0, errno
 	}
 	h := newHandle(n, flags, caller)
+	n.opened(h) // before the truncation, as in fileNode.Open
 	if writes(flags) && flags&syscall.O_TRUNC != 0 {
 		if errno := h.begin(octx, true); errno != 0 {
+			n.closed(h, func() {})
 			return nil, 0, errno
 		}
 	}
-	n.opened(h)
 	return h, h.openFlags(), 0
 }
 
@@ -251,14 +252,17 @@ func (n *partialNode) opened(h *handle) {
 	}
 }
 
-func (n *partialNode) closed(h *handle) (lastWriter, last bool) {
+func (n *partialNode) closed(h *handle, seal func()) (lastWriter bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if lastWriter = h.writable && n.writers == 1; lastWriter {
+		seal()
+	}
 	n.opens--
 	if h.writable {
 		n.writers--
 	}
-	return h.writable && n.writers == 0, n.opens == 0
+	return lastWriter
 }
 
 func (n *partialNode) shared() bool {

@@ -42,6 +42,55 @@ func (d *Draft) Publish(ctx context.Context) (client.File, error) {
 	return d.wait(ctx)
 }
 
+// Closed names the content that a Seal fixed.
+type Closed struct {
+	d   *Draft
+	gen int64
+}
+
+// Seal fixes the present content and begins to publish it: a write to it waits
+// until it is published, and what is appended belongs to the next version. It
+// does not wait and makes no request. It answers false, and does nothing, for
+// what is clean, stuck, or held back under a temporary name. Any goroutine may
+// call it, also under a lock that is taken before the queue's.
+func (d *Draft) Seal() (Closed, bool) {
+	d.mu.Lock()
+	if d.mu.blind {
+		d.mu.Unlock()
+		d.Grown()
+		d.mu.Lock()
+	}
+	t := d.mu.target
+	isHeld := !t.Partial && d.mu.onto == nil && held(d.q.rules(t.Workspace).heldNames, t.Name)
+	if d.mu.gone || d.mu.dead || isHeld || d.mu.err != nil || !d.dirtyLocked() {
+		d.mu.Unlock()
+		return Closed{}, false
+	}
+	d.closeLocked()
+	s := Closed{d, d.mu.closing}
+	d.mu.Unlock()
+	d.q.start(d)
+	return s, true
+}
+
+// Wait returns when the sealed content is published, as [Draft.Publish] does: with
+// [Async] that is when it is durable here, and without a record of the file.
+// Unlike Publish it has no eye for what was written since. ctx bounds only the
+// waiting.
+func (s Closed) Wait(ctx context.Context) (client.File, error) {
+	t := s.d.Target()
+	if s.d.q.rules(t.Workspace).writeMode == Async && !t.Partial {
+		s.d.mu.Lock()
+		over := s.d.mu.published >= s.gen
+		s.d.mu.Unlock()
+		if over {
+			return client.File{}, nil
+		}
+		return client.File{}, s.d.promise(ctx, true)
+	}
+	return s.d.waitFor(ctx, s.gen)
+}
+
 // begin asks for the present content to be published.
 func (d *Draft) begin() error {
 	d.mu.Lock()
@@ -100,6 +149,13 @@ func (d *Draft) sealLocked() {
 func (d *Draft) wait(ctx context.Context) (client.File, error) {
 	d.mu.Lock()
 	want := d.mu.gen
+	d.mu.Unlock()
+	return d.waitFor(ctx, want)
+}
+
+// waitFor is wait for what was dirty at generation want.
+func (d *Draft) waitFor(ctx context.Context, want int64) (client.File, error) {
+	d.mu.Lock()
 	for {
 		switch {
 		case d.mu.published >= want:
