@@ -52,7 +52,7 @@ and appear whole when they are closed; saving over a file makes a new version.
 	root.AddCommand(configCommand(), installCommand(), manCommand())
 	group(root)
 	for _, cmd := range root.Commands() {
-		if cmd.HasSubCommands() {
+		if cmd.HasSubCommands() && !cmd.Runnable() {
 			group(cmd)
 		}
 	}
