@@ -11,5 +11,9 @@ if [ -n "$long" ]; then
 	echo "longer than one sitting (400 lines): $long" >&2
 	exit 1
 fi
+if git grep -nE '^(<<<<<<<|>>>>>>>) ' -- .; then
+	echo "conflict markers" >&2
+	exit 1
+fi
 ${GO:-go} vet ./...
 ${GO:-go} run "$1" ./...
