@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -141,7 +143,7 @@ func (u *umountFlags) left(cmd *cobra.Command, c *controlClient, dir string) err
 func (c *controlClient) gone(dir string) error {
 	deadline := time.Now().Add(15 * time.Second)
 	for time.Now().Before(deadline) {
-		if errors.Is(syscall.Kill(c.status.PID, 0), syscall.ESRCH) && !mounted(dir) {
+		if ended(c.status.PID) && !mounted(dir) {
 			return nil
 		}
 		time.Sleep(20 * time.Millisecond)
@@ -150,4 +152,16 @@ func (c *controlClient) gone(dir string) error {
 		return failure(exitMount, fmt.Errorf("%s is still mounted", dir))
 	}
 	return nil
+}
+
+// ended tells whether a process is no more. One that its new parent has not
+// collected yet holds nothing either: in a container, where process 1 is no init,
+// that can take seconds.
+func ended(pid int) bool {
+	if errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) {
+		return true
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, state, ok := strings.Cut(string(b), ") ")
+	return err == nil && ok && strings.HasPrefix(state, "Z")
 }
