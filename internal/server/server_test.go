@@ -186,7 +186,10 @@ func TestGracefulStop(t *testing.T) {
 	require.NoError(t, err)
 	req.Header.Set(wire.HeaderToken, s.token)
 	req.Header.Set(wire.HeaderDescription, "%7Bname%3A%22slow%22%7D")
-	client := &http.Client{Transport: &http.Transport{}}
+	// Nothing is sent before the server asks for it: what has been read from the
+	// pipe shows that the request has begun, and is not only in a socket's buffer.
+	req.Header.Set("Expect", "100-continue")
+	client := &http.Client{Transport: &http.Transport{ExpectContinueTimeout: time.Minute}}
 	defer client.CloseIdleConnections()
 	answer := make(chan int, 1)
 	go func() {
@@ -198,7 +201,7 @@ func TestGracefulStop(t *testing.T) {
 		_ = res.Body.Close()
 		answer <- res.StatusCode
 	}()
-	_, err = feed.Write(bytes.Repeat([]byte("x"), 1<<20)) // returns when it has been read
+	_, err = feed.Write(bytes.Repeat([]byte("x"), 1<<20))
 	require.NoError(t, err)
 	v.stop()
 	require.Eventually(t, func() bool {
