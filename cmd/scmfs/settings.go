@@ -19,7 +19,11 @@ func (m *mountFlags) remember(cmd *cobra.Command) {
 		if f.Changed {
 			from = "set"
 		}
-		lines = append(lines, fmt.Sprintf("%s = %s  # %s", f.Name, f.Value, from))
+		value := f.Value.String()
+		if f.Name == "password-command" && value != "" {
+			value = firstWord(value) + " …" // it may have a secret in it
+		}
+		lines = append(lines, fmt.Sprintf("%s = %s  # %s", f.Name, value, from))
 	})
 	slices.Sort(lines)
 	m.ops.settings = strings.Join(lines, "\n") + "\n"
