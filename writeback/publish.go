@@ -17,8 +17,7 @@ func (d *Draft) Publish(ctx context.Context) (client.File, error) {
 		d.Grown()
 		d.mu.Lock()
 	}
-	isHeld := !d.mu.target.Partial && d.mu.onto == nil && held(d.q.rules(d.mu.target.Workspace).heldNames, d.mu.target.Name)
-	if isHeld && d.dirtyLocked() {
+	if d.temporaryLocked() && d.dirtyLocked() {
 		d.mu.held = true
 		d.mu.Unlock()
 		if d.q.rules(d.Target().Workspace).writeMode == Async {
@@ -42,6 +41,13 @@ func (d *Draft) Publish(ctx context.Context) (client.File, error) {
 	return d.wait(ctx)
 }
 
+// temporaryLocked tells whether the draft has a name under which nothing is
+// published.
+func (d *Draft) temporaryLocked() bool {
+	t := d.mu.target
+	return !t.Partial && d.mu.onto == nil && held(d.q.rules(t.Workspace).heldNames, t.Name)
+}
+
 // Closed names the content that a Seal fixed.
 type Closed struct {
 	d   *Draft
@@ -60,9 +66,7 @@ func (d *Draft) Seal() (Closed, bool) {
 		d.Grown()
 		d.mu.Lock()
 	}
-	t := d.mu.target
-	isHeld := !t.Partial && d.mu.onto == nil && held(d.q.rules(t.Workspace).heldNames, t.Name)
-	if d.mu.gone || d.mu.dead || isHeld || d.mu.err != nil || !d.dirtyLocked() {
+	if d.mu.gone || d.mu.dead || d.temporaryLocked() || d.mu.err != nil || !d.dirtyLocked() {
 		d.mu.Unlock()
 		return Closed{}, false
 	}

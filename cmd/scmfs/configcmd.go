@@ -86,7 +86,7 @@ func showSettings(out io.Writer, s *settings, flags *pflag.FlagSet, effective bo
 			v = slice.GetSlice()
 		}
 		if f.Name == "password-command" && v != "" {
-			v = firstWord(f.Value.String()) + " …" // it may have a secret in it
+			v = hidden(f.Value.String())
 		}
 		errs = append(errs, showLine(out, "", f.Name, v, from))
 	})
@@ -124,6 +124,9 @@ func inline(v any) string {
 	}
 	return strings.TrimSpace(string(b))
 }
+
+// hidden shows a command that may have a secret in it.
+func hidden(command string) string { return firstWord(command) + " …" }
 
 func firstWord(s string) string {
 	word, _, _ := strings.Cut(strings.TrimSpace(s), " ")

@@ -21,7 +21,7 @@ func (m *mountFlags) remember(cmd *cobra.Command) {
 		}
 		value := f.Value.String()
 		if f.Name == "password-command" && value != "" {
-			value = firstWord(value) + " …" // it may have a secret in it
+			value = hidden(value)
 		}
 		lines = append(lines, fmt.Sprintf("%s = %s  # %s", f.Name, value, from))
 	})
