@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
+
+	"github.com/sequoiacm/scmfs/client"
 )
 
 // Narrow makes one directory the root of the mount: path is WORKSPACE[/DIR...].
@@ -37,6 +39,15 @@ func (fs *FS) Narrow(ctx context.Context, path string) error {
 	}
 	fs.top = d
 	return nil
+}
+
+// Top is the directory that [FS.Narrow] chose, and its workspace; "" when the mount
+// shows workspaces. It is by id because the directory may be moved.
+func (fs *FS) Top() (workspace string, dir client.DirID) {
+	if d, ok := fs.top.(*dirNode); ok {
+		return d.ws.info.Name, d.id
+	}
+	return "", ""
 }
 
 // topAttr is the identity of the mount's root.

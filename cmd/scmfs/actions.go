@@ -182,7 +182,7 @@ type partialList struct {
 	Error     string        `json:"error,omitempty"`
 }
 
-// partials lists the breakpoint files of all workspaces, but for those that are
+// partials lists the breakpoint files of the workspaces that are shown, but for those that are
 // how a file of the tree is on its way.
 func (r *running) partials(w http.ResponseWriter, q *http.Request) {
 	all := []partialList{}
@@ -190,6 +190,9 @@ func (r *running) partials(w http.ResponseWriter, q *http.Request) {
 		if err != nil {
 			failHTTP(w, err)
 			return
+		}
+		if !r.m.place.shows(ws.Name) {
+			continue
 		}
 		l := partialList{Workspace: ws.Name, Files: []partialFile{}}
 		for b, err := range r.client.Workspace(ws.Name).BreakpointFiles(q.Context(), "") {

@@ -54,7 +54,7 @@ func newRig(t *testing.T, change ...func(*mountFlags)) *rig {
 	r.queue, err = writeback.Open(disk.OS(), m.stateDir, func(ws string) writeback.Store { return r.client.Workspace(ws) }, o)
 	require.NoError(t, err)
 	r.meter.reg.MustRegister(newQueueGauges(r))
-	r.sampler, r.facts = newSampler(r.meter, r.queue.Pending, func() int64 { return r.cache.Stats().Fetched }), newFacts(r.client)
+	r.sampler, r.facts = newSampler(r.meter, r.queue.Pending, func() int64 { return r.cache.Stats().Fetched }), newFacts(r.client, &m.place)
 	r.audit = func(e fs.AuditEvent) { g.audited = append(g.audited, e) }
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})

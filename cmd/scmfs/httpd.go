@@ -118,7 +118,7 @@ func (r *running) readyz(w http.ResponseWriter, q *http.Request) {
 	ctx, cancel := context.WithTimeout(q.Context(), 3*time.Second)
 	defer cancel()
 	r.facts.ask(ctx, nil)
-	if s, _, _, _ := r.facts.get(nil); s.Error != "" {
+	if s, _, _, _, _ := r.facts.get(nil); s.Error != "" {
 		bad = append(bad, "server: "+s.Error)
 	}
 	if err := r.queue.Roomy(); err != nil {

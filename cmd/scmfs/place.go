@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -83,6 +84,15 @@ func (m *mountFlags) absolute() error {
 		*p = abs
 	}
 	return nil
+}
+
+// shows tells whether the mount shows a workspace.
+func (p *placement) shows(ws string) bool {
+	if p.root != "" {
+		root, _, _ := strings.Cut(strings.Trim(p.root, "/"), "/")
+		return ws == root
+	}
+	return len(p.workspaces) == 0 || slices.Contains(p.workspaces, ws)
 }
 
 // stores are the workspaces to show.

@@ -110,7 +110,7 @@ func (m *mountFlags) start(ctx context.Context, log *logrus.Logger) (_ *running,
 		return nil, err
 	}
 	reg.MustRegister(newQueueGauges(r))
-	r.sampler, r.facts = newSampler(r.meter, r.queue.Pending, func() int64 { return r.cache.Stats().Fetched }), newFacts(r.client)
+	r.sampler, r.facts = newSampler(r.meter, r.queue.Pending, func() int64 { return r.cache.Stats().Fetched }), newFacts(r.client, &m.place)
 	if r.audit, r.closeAudit, err = m.audit(log); err != nil {
 		return nil, err
 	}
@@ -133,6 +133,7 @@ func (m *mountFlags) start(ctx context.Context, log *logrus.Logger) (_ *running,
 	if err = m.narrow(ctx, r.tree); err != nil {
 		return nil, err
 	}
+	r.facts.top.ws, r.facts.top.dir = r.tree.Top()
 	if err = r.serveControl(); err != nil {
 		return nil, err
 	}
@@ -153,8 +154,13 @@ func (m *mountFlags) start(ctx context.Context, log *logrus.Logger) (_ *running,
 }
 
 func (r *running) status() status {
-	return status{PID: os.Getpid(), Version: versionText(), Mountpoint: r.dir, Seed: r.client.Seed(), StateDir: r.m.stateDir,
+	s := status{PID: os.Getpid(), Version: versionText(), Mountpoint: r.dir, Seed: r.client.Seed(), StateDir: r.m.stateDir,
 		Control: controlPath(r.m.stateDir), WriteMode: r.m.writeMode, Started: r.started, Pending: r.queue.Pending(), Conflicts: r.queue.Conflicts(), more: r.more()}
+	s.Names = make(map[string]string, len(s.Pending))
+	for _, p := range s.Pending {
+		s.Names[p.ID] = s.pathOf(p.Target)
+	}
+	return s
 }
 
 // close takes the parts down from the top.

@@ -55,8 +55,8 @@ func (t *selftest) run(ctx context.Context, dir string, keep bool) (err error) {
 	if t.at, err = placeOf(dir); err != nil {
 		return err
 	}
-	ws, _ := t.at.workspace()
-	if ws == "" {
+	top, _ := t.at.split()
+	if top == "" {
 		return usage(fmt.Errorf("%s is the mount point: give a directory in a workspace", dir))
 	}
 	began := time.Now()
@@ -70,7 +70,7 @@ func (t *selftest) run(ctx context.Context, dir string, keep bool) (err error) {
 	case err != nil:
 		return err
 	}
-	if err := t.probePartial(ws); err != nil {
+	if err := t.probePartial(top); err != nil {
 		t.cmd.Printf("note  no breakpoint files here: %v\n", err)
 	}
 	if !keep {
@@ -135,9 +135,9 @@ func (t *selftest) path(name string) string {
 	return filepath.Join(t.dir, name)
 }
 
-// probePartial finds the workspace's .partial.
-func (t *selftest) probePartial(ws string) error {
-	dir := filepath.Join(t.at.mount, ws, ".partial")
+// probePartial tries .partial, which is in top.
+func (t *selftest) probePartial(top string) error {
+	dir := filepath.Join(top, ".partial")
 	if _, err := os.ReadDir(dir); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"sync"
 	"time"
 
@@ -14,8 +15,10 @@ import (
 type more struct {
 	Session    client.Session    `json:"session"`
 	Server     serverState       `json:"server"`
-	Workspaces []workspaceState  `json:"workspaces"`
+	Workspaces []workspaceState  `json:"workspaces"`        // that the mount shows
+	Root       string            `json:"root,omitempty"`    // of --root: "workspace/dir", where it is now
 	Paths      map[string]string `json:"paths"`             // of directories of pending files, by "workspace/id"
+	Names      map[string]string `json:"names"`             // of pending files, by id, as seen below the mount point
 	Rates      map[string]int64  `json:"bytes_per_second"`  // of pending files, by id
 	Spool      writeback.Usage   `json:"spool"`             //
 	Cache      cacheState        `json:"cache"`             //
@@ -78,20 +81,23 @@ func (r *running) more() more {
 		m.Limits.CacheMax = int64(r.m.cacheMax)
 	}
 	m.LogFile, _ = r.m.logPath()
-	m.Server, m.Workspaces, m.Paths, m.Uncertain = r.facts.get(r.queue.WithoutBreakpoints())
+	m.Server, m.Workspaces, m.Root, m.Paths, m.Uncertain = r.facts.get(r.queue.WithoutBreakpoints())
 	return m
 }
 
 // facts remembers what had to be asked: only somebody who looks makes requests,
 // at most one round in factsAge. Safe for concurrent use.
 type facts struct {
-	c  *client.Client
-	mu sync.Mutex
+	c     *client.Client
+	shown func(ws string) bool // by the mount
+	top   dirRef               // that --root chose, which may be moved; zero: none
+	mu    sync.Mutex
 
 	asking     sync.Mutex // one round at a time
 	asked      time.Time
 	server     serverState
 	workspaces []client.Workspace
+	root       string // path of top
 	paths      map[dirRef]string
 	trouble    string
 }
@@ -103,9 +109,11 @@ type dirRef struct {
 
 const factsAge = 5 * time.Second
 
-func newFacts(c *client.Client) *facts { return &facts{c: c, paths: map[dirRef]string{}} }
+func newFacts(c *client.Client, p *placement) *facts {
+	return &facts{c: c, shown: p.shows, root: strings.Trim(p.root, "/"), paths: map[dirRef]string{}}
+}
 
-func (f *facts) get(flat []string) (serverState, []workspaceState, map[string]string, string) {
+func (f *facts) get(flat []string) (serverState, []workspaceState, string, map[string]string, string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	ws := []workspaceState{}
@@ -120,7 +128,7 @@ func (f *facts) get(flat []string) (serverState, []workspaceState, map[string]st
 	for k, p := range f.paths {
 		paths[k.ws+"/"+string(k.dir)] = p
 	}
-	return f.server, ws, paths, f.trouble
+	return f.server, ws, f.root, paths, f.trouble
 }
 
 // ask finds out what is not known or old: the server's state, its workspaces, and
@@ -174,12 +182,23 @@ func (f *facts) look(ctx context.Context) {
 				trouble = "workspaces: " + werr.Error()
 				break
 			}
-			all = append(all, w)
+			if f.shown(w.Name) {
+				all = append(all, w)
+			}
+		}
+	}
+	root := ""
+	if f.top != (dirRef{}) && err == nil {
+		if p, perr := dirPath(ctx, f.c.Workspace(f.top.ws), f.top.dir); perr == nil {
+			root = strings.TrimSuffix(f.top.ws+"/"+p, "/")
 		}
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.asked, f.server, f.trouble = time.Now(), s, trouble
+	if root != "" {
+		f.root = root
+	}
 	if err == nil && trouble == "" {
 		f.workspaces = all
 		if len(f.paths) > 10_000 {
@@ -211,7 +230,8 @@ func dirPath(ctx context.Context, s *client.Store, id client.DirID) (string, err
 }
 
 // pathOf names a pending file as it is seen below the mount point, as far as its
-// directory is known.
+// directory is known. What an earlier mount with the same state directory left
+// outside of --root begins with "/" and the workspace.
 func (m *more) pathOf(t writeback.Target) string {
 	dir := ""
 	switch {
@@ -223,5 +243,21 @@ func (m *more) pathOf(t writeback.Target) string {
 			dir = "/" + p
 		}
 	}
-	return t.Workspace + dir + "/" + t.Name
+	return m.seen(t.Workspace + dir + "/" + t.Name)
+}
+
+// seen makes of "workspace/dir/name" what it is below the mount point.
+func (m *more) seen(path string) string {
+	if m.Root == "" {
+		return path
+	}
+	if below, ok := strings.CutPrefix(path, m.Root+"/"); ok {
+		return below
+	}
+	ws, _, _ := strings.Cut(m.Root, "/")
+	below, ok := strings.CutPrefix(path, ws+"/")
+	if ok && (strings.HasPrefix(below, ".partial/") || strings.HasPrefix(below, "…/")) {
+		return below
+	}
+	return "/" + path
 }

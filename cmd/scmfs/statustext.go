@@ -60,7 +60,11 @@ func statusText(s status, bars bool, now time.Time) string {
 		fmt.Fprintf(&b, "%-11s %s\n", name, fmt.Sprintf(format, args...))
 	}
 	fmt.Fprintf(&b, "%s, pid %d, up %s\n", s.Version, s.PID, about(now.Sub(s.Started)))
-	row("mount", "%s, write mode %s", s.Mountpoint, s.WriteMode)
+	shows := ""
+	if s.Root != "" {
+		shows = " shows " + s.Root
+	}
+	row("mount", "%s%s, write mode %s", s.Mountpoint, shows, s.WriteMode)
 	row("server", "%s, %s", s.Seed, serverText(s.Server))
 	row("session", "%s, since %s, %s", s.Session.User, s.Session.Since.Local().Format(time.DateTime), count(s.Session.Logins, "login"))
 	row("workspaces", "%s", workspacesText(&s.more))

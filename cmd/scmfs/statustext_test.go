@@ -109,10 +109,10 @@ func TestWhereIsAPath(t *testing.T) {
 	all := mountsIn(table)
 	require.Equal(t, []string{"/mnt/scm", "/mnt/scm/inner", "/mnt/with space"}, all)
 	for path, want := range map[string]place{
-		"/mnt/scm":             {"/mnt/scm", ""},
-		"/mnt/scm/ws/a/b":      {"/mnt/scm", "ws/a/b"},
-		"/mnt/scm/inner/ws":    {"/mnt/scm/inner", "ws"},
-		"/mnt/with space/ws/x": {"/mnt/with space", "ws/x"},
+		"/mnt/scm":             {mount: "/mnt/scm"},
+		"/mnt/scm/ws/a/b":      {mount: "/mnt/scm", rel: "ws/a/b"},
+		"/mnt/scm/inner/ws":    {mount: "/mnt/scm/inner", rel: "ws"},
+		"/mnt/with space/ws/x": {mount: "/mnt/with space", rel: "ws/x"},
 	} {
 		got, err := placeIn(all, path)
 		require.NoError(t, err)
@@ -122,14 +122,56 @@ func TestWhereIsAPath(t *testing.T) {
 		_, err := placeIn(all, path)
 		require.Error(t, err, path)
 	}
-	require.Equal(t, "x", place{"/m", "ws/.partial/x"}.partial())
-	require.Empty(t, place{"/m", "ws/a/x"}.partial())
-	dir, err := place{"/m", "ws/a/x"}.versionsDir()
-	require.NoError(t, err)
-	require.Equal(t, "/m/ws/.versions/a/x", dir)
-	for _, rel := range []string{"", "ws", "ws/.partial/x", "ws/.versions/x"} {
-		_, err := place{"/m", rel}.versionsDir()
-		require.Error(t, err, rel)
+}
+
+// A path means what the mount was made with.
+func TestPlaceInAWorkspace(t *testing.T) {
+	for _, tc := range []struct {
+		at                       place
+		ws, top, versions, partl string
+	}{
+		{at: place{"/m", "", false}},
+		{at: place{"/m", "ws", false}, ws: "ws", top: "/m/ws"},
+		{at: place{"/m", "ws/a/x", false}, ws: "ws", top: "/m/ws", versions: "/m/ws/.versions/a/x"},
+		{at: place{"/m", "ws/.partial/x", false}, ws: "ws", top: "/m/ws", partl: "x"},
+		{at: place{"/m", "ws/.versions/x", false}, ws: "ws", top: "/m/ws"},
+		{at: place{"/m", "", true}, ws: "root", top: "/m"},
+		{at: place{"/m", "x", true}, ws: "root", top: "/m", versions: "/m/.versions/x"},
+		{at: place{"/m", "a/x", true}, ws: "root", top: "/m", versions: "/m/.versions/a/x"},
+		{at: place{"/m", ".partial/x", true}, ws: "root", top: "/m", partl: "x"},
+	} {
+		require.Equal(t, tc.ws, tc.at.workspace("root/dir"), "%+v", tc.at)
+		top, _ := tc.at.split()
+		require.Equal(t, tc.top, top, "%+v", tc.at)
+		require.Equal(t, tc.partl, tc.at.partial(), "%+v", tc.at)
+		dir, err := tc.at.versionsDir()
+		require.Equal(t, tc.versions == "", err != nil, "%+v: %v", tc.at, err)
+		require.Equal(t, tc.versions, dir, "%+v", tc.at)
+	}
+}
+
+// Pending files are named as they are seen below the mount point.
+func TestNamesBelowARoot(t *testing.T) {
+	in := func(ws, dir, name string, partial bool) writeback.Target {
+		return writeback.Target{Workspace: ws, Dir: client.DirID(dir), Name: name, Partial: partial}
+	}
+	paths := map[string]string{"ws/1": "a", "ws/2": "a/b", "ws/3": "ab"}
+	whole, ws, dir := more{Paths: paths}, more{Paths: paths, Root: "ws"}, more{Paths: paths, Root: "ws/a"}
+	for _, tc := range []struct {
+		target                writeback.Target
+		whole, inWS, inFolder string
+	}{
+		{in("ws", "", "x", false), "ws/x", "x", "/ws/x"},
+		{in("ws", "1", "x", false), "ws/a/x", "a/x", "x"},
+		{in("ws", "2", "x", false), "ws/a/b/x", "a/b/x", "b/x"},
+		{in("ws", "3", "x", false), "ws/ab/x", "ab/x", "/ws/ab/x"},
+		{in("ws", "9", "x", false), "ws/…/x", "…/x", "…/x"},
+		{in("ws", "", "x", true), "ws/.partial/x", ".partial/x", ".partial/x"},
+		{in("other", "", "x", true), "other/.partial/x", "/other/.partial/x", "/other/.partial/x"},
+	} {
+		require.Equal(t, tc.whole, whole.pathOf(tc.target))
+		require.Equal(t, tc.inWS, ws.pathOf(tc.target))
+		require.Equal(t, tc.inFolder, dir.pathOf(tc.target))
 	}
 }
 

@@ -129,8 +129,7 @@ func (v *verifier) server(ctx context.Context, path string) (serverSum, error) {
 	if err != nil {
 		return serverSum{}, err
 	}
-	ws, _ := at.workspace()
-	form := url.Values{"workspace": {ws}}
+	form := url.Values{}
 	if name := at.partial(); name != "" {
 		form.Set("partial", name)
 	} else {
@@ -155,6 +154,7 @@ func (v *verifier) server(ctx context.Context, path string) (serverSum, error) {
 		}
 		return serverSum{Size: fi.Size(), Type: "MD5", Sum: sum, Version: attribute(path, "version")}, nil
 	}
+	form.Set("workspace", at.workspace(c.status.Root))
 	var b strings.Builder
 	if _, err := c.do(ctx, http.MethodPost, "/checksum", form, &b); err != nil {
 		return serverSum{}, err

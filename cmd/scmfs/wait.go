@@ -131,7 +131,10 @@ func (w *waiter) left(ctx context.Context, c *controlClient, at place) (string, 
 // maybeBelow tells that a pending file whose directory could not be asked for may
 // be meant: waiting too long is better than not long enough.
 func maybeBelow(name string, at place) bool {
-	ws, _ := at.workspace()
+	if at.narrow {
+		return strings.HasPrefix(name, "…/")
+	}
+	ws, _, _ := strings.Cut(at.rel, "/")
 	return strings.HasPrefix(name, ws+"/…/")
 }
 

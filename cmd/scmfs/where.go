@@ -39,6 +39,8 @@ func mountsIn(table string) []string {
 type place struct {
 	mount string
 	rel   string // below it: "workspace/dir/name", "" for the mount point
+	// narrow: the mount was made with --root, so that rel is "dir/name".
+	narrow bool
 }
 
 // placeOf finds the mount that a path is on.
@@ -55,7 +57,15 @@ func placeOf(path string) (place, error) {
 	if err != nil {
 		return place{}, err
 	}
-	return placeIn(all, abs)
+	at, err := placeIn(all, abs)
+	if err != nil {
+		return place{}, err
+	}
+	// The mount's names are in each workspace, or in the root that --root chose. Asking
+	// the tree works also for those who may not read the mount's status.
+	_, err = os.Lstat(filepath.Join(at.mount, ".versions"))
+	at.narrow = err == nil
+	return at, nil
 }
 
 func placeIn(mounts []string, abs string) (place, error) {
@@ -65,7 +75,7 @@ func placeIn(mounts []string, abs string) (place, error) {
 		if err != nil || rel == ".." || strings.HasPrefix(rel, "../") || len(m) < len(best.mount) {
 			continue
 		}
-		best = place{m, strings.TrimPrefix(rel, ".")}
+		best = place{mount: m}
 		if rel != "." {
 			best.rel = rel
 		}
@@ -76,15 +86,33 @@ func placeIn(mounts []string, abs string) (place, error) {
 	return best, nil
 }
 
-// workspace splits off the first part.
-func (p place) workspace() (ws, below string) {
-	ws, below, _ = strings.Cut(p.rel, "/")
-	return ws, below
+// split divides the path into the directory that has .partial and .versions in it,
+// "" when the place is above all of these, and the rest.
+func (p place) split() (top, below string) {
+	if p.narrow {
+		return p.mount, p.rel
+	}
+	ws, below, _ := strings.Cut(p.rel, "/")
+	if ws == "" {
+		return "", ""
+	}
+	return filepath.Join(p.mount, ws), below
+}
+
+// workspace is the one that the place is in, "" when it is above all of them. Root
+// is what the mount's status says of --root.
+func (p place) workspace(root string) string {
+	from := p.rel
+	if p.narrow {
+		from = root
+	}
+	ws, _, _ := strings.Cut(from, "/")
+	return ws
 }
 
 // partial names the breakpoint file that the path is, "" if it is none.
 func (p place) partial() string {
-	_, below := p.workspace()
+	_, below := p.split()
 	name, ok := strings.CutPrefix(below, ".partial/")
 	if !ok || strings.Contains(name, "/") {
 		return ""
@@ -94,11 +122,11 @@ func (p place) partial() string {
 
 // versionsDir is where the versions of a file are.
 func (p place) versionsDir() (string, error) {
-	ws, below := p.workspace()
+	top, below := p.split()
 	if below == "" || strings.HasPrefix(below, ".partial/") || strings.HasPrefix(below, ".versions/") {
 		return "", fmt.Errorf("%s is not a file with versions", filepath.Join(p.mount, p.rel))
 	}
-	return filepath.Join(p.mount, ws, ".versions", below), nil
+	return filepath.Join(top, ".versions", below), nil
 }
 
 // attribute reads what the mount says about a file, "" when it says nothing.

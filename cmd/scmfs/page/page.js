@@ -132,15 +132,10 @@ async function discard(id, name) {
 }
 
 // What is pending.
-function pathOf(s, t) {
-  if (t.partial) return t.workspace + "/.partial/" + t.name;
-  const dir = s.paths[t.workspace + "/" + (t.dir || "")];
-  return t.workspace + (dir === undefined ? (t.dir && t.dir !== "000000000000000000000000" ? "/…/" : "/") : dir ? "/" + dir + "/" : "/") + t.name;
-}
 const words = { open: "being written", sealed: "waiting", uploading: "uploading", committing: "being published", published: "published", stuck: "stuck" };
 
 function pendingRow(p) {
-  const s = latest, name = pathOf(s, p.target);
+  const s = latest, name = s.names[p.id];
   const actions = p.state === "stuck" || p.held ? make("p", { class: "line" },
     button(p.held ? "Publish" : "Retry", name, "main", () => post("api/pending/retry", { id: p.id })),
     button("Export", name, "", () => exportFile(p.id)),
@@ -149,7 +144,7 @@ function pendingRow(p) {
     make("progress", { max: "1" }), make("p", { class: "why" }), actions);
 }
 function pendingUpdate(el, p) {
-  const s = latest, name = pathOf(s, p.target), r = s.bytes_per_second[p.id] || 0, left = p.size - p.acknowledged;
+  const s = latest, name = s.names[p.id], r = s.bytes_per_second[p.id] || 0, left = p.size - p.acknowledged;
   setText(el.querySelector(".name"), name);
   let t = (p.held ? "closed under a temporary name" : words[p.state] || p.state) + " · " + bytes(p.acknowledged) + " of " + bytes(p.size);
   if (r > 0) t += " · " + rate(r);
