@@ -243,7 +243,11 @@ func TestDebugBundle(t *testing.T) {
 	all := sh(t, "tar xzOf %s", to)
 	require.NotContains(t, all, s.pass)
 	require.Contains(t, all, `"token":"REMOVED"`)
-	require.Contains(t, sh(t, "tar xzOf %s scmfs-bundle/settings.txt", to), "http = "+m.http+"  # set")
+	settings := sh(t, "tar xzOf %s scmfs-bundle/settings.txt", to)
+	require.Regexp(t, `(?m)^http: `+m.http+` +# --http$`, settings)
+	require.Regexp(t, `(?m)^user: `+s.user+` +# \$SCMFS_USER$`, settings)
+	require.Regexp(t, `(?m)^mountpoint: `+m.dir+` +# argument$`, settings)
+	require.Contains(t, settings, "# in the environment: SCMFS_PASSWORD\n", "by its name only")
 
 	// A mount that does not answer in its tree still does on its socket.
 	sh(t, "umount -l %s", m.dir)

@@ -46,7 +46,9 @@ $SCMFS_PASSWORD. It is asked for again when the server refuses the session.
 					return err
 				}
 			}
-			m.remember(cmd)
+			if err := m.remember(s, cmd.Flags()); err != nil {
+				return err
+			}
 			if !m.foreground && os.Getenv(daemonMark) == "" {
 				return background(cmd.Context(), m.stateDir, m.logFile, m.place.mountpoint)
 			}

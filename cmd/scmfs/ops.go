@@ -14,7 +14,7 @@ type opsFlags struct {
 	logKeep    int
 	auditLog   string
 	pprof      bool
-	settings   string // every option in force, a line each
+	settings   string // every one in force and its origin, a line each
 }
 
 func (o *opsFlags) flags(cmd *cobra.Command) {

@@ -57,9 +57,12 @@ func (m *mountFlags) arguments(s *settings, args []string) error {
 			}
 		}
 		p.seeds, m.target.embedded = strings.Split(args[0], ","), ""
+		s.origin["seed"] = origin{fromFlag, "argument"}
+		delete(s.origin, "embedded")
 	}
 	if len(args) > 0 {
 		p.mountpoint = args[len(args)-1]
+		s.origin["mountpoint"] = origin{fromFlag, "argument"}
 	}
 	if p.mountpoint == "" {
 		return usage(errors.New("no mount point: give one, or set mountpoint in the configuration"))

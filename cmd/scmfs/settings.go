@@ -1,35 +1,25 @@
 package main
 
 import (
-	"fmt"
 	"net/http"
 	"os"
-	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
 
-// remember notes every option as it is in force, for the bundle of debug.
-func (m *mountFlags) remember(cmd *cobra.Command) {
-	var lines []string
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		from := "default"
-		if f.Changed {
-			from = "set"
-		}
-		value := f.Value.String()
-		if f.Name == "password-command" && value != "" {
-			value = hidden(value)
-		}
-		lines = append(lines, fmt.Sprintf("%s = %s  # %s", f.Name, value, from))
-	})
-	slices.Sort(lines)
-	m.ops.settings = strings.Join(lines, "\n") + "\n"
+// remember notes every setting as it is in force and where it was made, as config
+// show --effective does, for the bundle of debug.
+func (m *mountFlags) remember(s *settings, flags *pflag.FlagSet) error {
+	var b strings.Builder
+	if err := showSettings(&b, s, flags, true); err != nil {
+		return err
+	}
+	m.ops.settings = b.String()
+	return nil
 }
 
-// serveSettings shows the options, and the environment's names without values.
+// serveSettings shows the settings, and the environment's names without values.
 func (r *running) serveSettings(w http.ResponseWriter, _ *http.Request) {
 	text := r.m.ops.settings
 	for _, e := range os.Environ() {
