@@ -1,5 +1,5 @@
 # Two targets matter to a new user: demo and test.
-.PHONY: demo test build lint bench clean demo-stop package package-test image
+.PHONY: demo test build lint bench clean demo-stop nfpm package package-test image
 
 GO ?= go
 BIN := bin/scmfs
@@ -37,12 +37,17 @@ bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/... ./client/... ./fs/... ./writeback/...
 	$(GO) run ./scripts/bench -scmfs $(BIN) -dir $(BENCH_DIR) $(BENCH_PARTS)
 
-# dist/scmfs_VERSION_ARCH.deb and .rpm. nfpm is run by version, it is no dependency of ours.
-package: build
-	@sh scripts/package.sh $(BIN) $(VERSION) $(NFPM)
+# By version: it is no dependency of ours.
+nfpm:
+	@sh scripts/tool.sh $(NFPM)
 
-# As root: installs the .deb, mounts by fstab's way, removes it.
+# dist/scmfs_VERSION_ARCH.deb and .rpm.
+package: build nfpm
+	@sh scripts/package.sh $(BIN) $(VERSION) bin/nfpm
+
+# As root: installs the .deb, mounts by fstab's way, removes it; looks into the .rpm.
 package-test: package
+	@sh scripts/need.sh fuse3 rpm
 	@sh scripts/package-test.sh
 
 image:

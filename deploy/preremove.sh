@@ -3,7 +3,7 @@
 # mounts go on without the package; umount ends them.
 set -e
 case "${1:-}" in
-upgrade | 1) exit 0 ;; # dpkg says upgrade, rpm counts what is left
+upgrade | failed-upgrade | 1) exit 0 ;; # dpkg says upgrade, rpm counts what is left
 esac
 if [ -d /run/systemd/system ]; then
 	systemctl stop 'scmfs@*.service' || true

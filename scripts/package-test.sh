@@ -1,10 +1,12 @@
 #!/bin/sh
-# Installs the .deb, uses what it brings as an administrator does, removes it.
-# Root and dpkg are needed; it changes this machine for as long as it runs.
+# Installs the .deb, uses what it brings as an administrator does, removes it. Looks
+# whether the .rpm is well-formed and brings the same files.
+# Root, dpkg and rpm are needed; it changes this machine for as long as it runs.
 set -eu
 [ "$(id -u)" = 0 ] || { echo "needs root" >&2; exit 1; }
 command -v dpkg >/dev/null || { echo "needs dpkg" >&2; exit 1; }
 deb=$(ls dist/*.deb)
+rpm=$(ls dist/*.rpm)
 if dpkg -s scmfs >/dev/null 2>&1; then
 	echo "scmfs is installed here already: not touching it" >&2
 	exit 1
@@ -20,6 +22,31 @@ cleanup() {
 trap cleanup EXIT
 
 step() { echo "== $*"; }
+step "rpm: digests, scripts, the files of the .deb"
+rpm -K --nosignature "$rpm"
+rpm -qp --scripts "$rpm" | grep -q "systemctl stop 'scmfs@"
+rpm -qp --configfiles "$rpm" | grep -qx /etc/scmfs/scmfs.yaml
+rpm -qlp "$rpm" | sort >"$tmp/rpm.txt"
+dpkg-deb --fsys-tarfile "$deb" | tar -t | sed 's|^\.||' | sort >"$tmp/deb.txt"
+# Directories that other packages own are only in the .deb, where they end in "/".
+grep -v '/$' "$tmp/deb.txt" >"$tmp/files.txt"
+grep -qx /usr/bin/scmfs "$tmp/files.txt"
+if comm -13 "$tmp/rpm.txt" "$tmp/files.txt" | grep . >&2; then
+	echo "the .rpm lacks these files" >&2
+	exit 1
+fi
+sed 's|/$||' "$tmp/deb.txt" | sort >"$tmp/all.txt"
+if comm -23 "$tmp/rpm.txt" "$tmp/all.txt" | grep . >&2; then
+	echo "the .deb lacks these files" >&2
+	exit 1
+fi
+step "rpm -i into a directory, rpm -e"
+rpm --root "$tmp/root" --initdb
+rpm --force-debian --root "$tmp/root" --nodeps --noscripts -i "$rpm"
+"$tmp/root/usr/bin/scmfs" version
+rpm --root "$tmp/root" -V --nodeps --nouser --nogroup scmfs
+rpm --force-debian --root "$tmp/root" --noscripts -e scmfs
+[ ! -e "$tmp/root/usr/bin/scmfs" ]
 step "dpkg -i"
 dpkg -i "$deb" >/dev/null
 scmfs version

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes dist/*.deb and dist/*.rpm: sh package.sh SCMFS VERSION NFPM-MODULE
+# Makes dist/*.deb and dist/*.rpm: sh package.sh SCMFS VERSION NFPM
 set -eu
 scmfs=$1
 VERSION=${2#v}
@@ -13,6 +13,6 @@ rm -rf dist/root dist/*.deb dist/*.rpm
 "$scmfs" install --destdir dist/root --prefix /usr >/dev/null
 find dist/root -name '*.[158]' -exec gzip -n9 {} +
 for kind in deb rpm; do
-	GOFLAGS=-mod=mod ${GO:-go} run "$3" package --config deploy/nfpm.yaml --packager $kind --target dist/
+	"$3" package --config deploy/nfpm.yaml --packager $kind --target dist/
 done
 ls -l dist/*.deb dist/*.rpm
