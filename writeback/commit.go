@@ -174,6 +174,7 @@ func (d *Draft) send(ctx context.Context, t Target, onto *client.File, nf client
 	}
 	var sum uint32
 	body := d.section(ctx, 0, size, client.ChecksumNone, 0, &sum)
+	defer d.handed.Store(0)
 	if onto == nil {
 		return st.CreateFile(ctx, nf, body)
 	}

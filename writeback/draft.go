@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sequoiacm/scmfs/client"
@@ -39,6 +40,8 @@ type Draft struct {
 	q     *Queue
 	id    string
 	spool *spool
+
+	handed atomic.Int64 // end of what the increment under way has read of the spool, 0: none is
 
 	journalMu sync.Mutex // held over writing the record; outside mu
 
@@ -117,18 +120,21 @@ const (
 
 // Info describes a draft to people.
 type Info struct {
-	ID         string        `json:"id"`
-	Target     Target        `json:"target"`
-	File       client.FileID `json:"file_id"`
-	State      string        `json:"state"`
-	Size       int64         `json:"size"`
-	Acked      int64         `json:"acknowledged"`
-	Handles    int           `json:"handles"`
-	Held       bool          `json:"held,omitempty"`
-	Promised   bool          `json:"promised,omitempty"`
-	Breakpoint string        `json:"breakpoint_file,omitempty"`
-	Error      string        `json:"error,omitempty"`
-	Modified   time.Time     `json:"modified"`
+	ID     string        `json:"id"`
+	Target Target        `json:"target"`
+	File   client.FileID `json:"file_id"`
+	State  string        `json:"state"`
+	Size   int64         `json:"size"`
+	Acked  int64         `json:"acknowledged"`
+	// Handed is Acked and what the request under way has handed to the network. It
+	// goes back to Acked when the request fails.
+	Handed     int64     `json:"sent"`
+	Handles    int       `json:"handles"`
+	Held       bool      `json:"held,omitempty"`
+	Promised   bool      `json:"promised,omitempty"`
+	Breakpoint string    `json:"breakpoint_file,omitempty"`
+	Error      string    `json:"error,omitempty"`
+	Modified   time.Time `json:"modified"`
 }
 
 func (q *Queue) newDraft(t Target, meta map[string]string) *Draft {
@@ -237,6 +243,7 @@ func (d *Draft) Info() Info {
 	defer d.mu.Unlock()
 	in := Info{ID: d.id, Target: d.mu.target, File: d.mu.fileID, State: d.stateLocked().String(), Size: d.mu.size, Acked: d.mu.up.acked,
 		Handles: d.mu.handles, Held: d.mu.held, Promised: d.mu.promise != nil, Breakpoint: d.mu.up.name, Modified: d.mu.modTime}
+	in.Handed = min(max(in.Acked, d.handed.Load()), in.Size)
 	if d.mu.err != nil {
 		in.Error = d.mu.err.Error()
 	}

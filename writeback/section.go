@@ -57,9 +57,11 @@ func (r *sectionReader) Read(p []byte) (int, error) {
 func (d *Draft) section(ctx context.Context, off, end int64, typ client.ChecksumType, start uint32, sum *uint32) client.Body {
 	return client.Body{Size: end - off, Open: func() (io.Reader, error) {
 		r := &sectionReader{d: d, ctx: ctx, off: off, end: end, typ: typ, sum: start}
+		d.handed.Store(off) // a request that is made again begins again
 		return readerFunc(func(p []byte) (int, error) {
 			n, err := r.Read(p)
 			*sum = r.sum
+			d.handed.Store(r.off)
 			return n, err
 		}), nil
 	}}

@@ -260,6 +260,7 @@ func (d *Draft) increment(ctx context.Context, end int64, last bool) error {
 	sum := start
 	bp, err := d.store().AppendBreakpointFile(ctx, name, off, d.section(ctx, off, end, typ, start, &sum), last)
 	d.q.release()
+	d.handed.Store(0)
 	if err != nil {
 		if client.KindOf(err) == client.Corrupt && off%part(d.q.rules(d.Target().Workspace).increment) != 0 {
 			// Ceph S3 takes increments at multiples of 5 MiB only (section 5.12): what an

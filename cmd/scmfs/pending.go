@@ -60,14 +60,14 @@ func printPending(out io.Writer, s *status, bars bool) error {
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tSTATE\tSIZE\tSENT\tFILE\tREASON")
+	fmt.Fprintln(w, "ID\tSTATE\tSIZE\tACKNOWLEDGED\tFILE\tREASON")
 	for _, p := range s.Pending {
 		state, sent, why := p.State, human(p.Acked), p.Error
 		if p.Held {
 			state, why = "held", "closed under a temporary name"
 		}
 		if bars {
-			sent = bar(p.Acked, p.Size, 10)
+			sent = bar(p.Acked, p.Handed, p.Size, 10)
 		}
 		if r := s.Rates[p.ID]; r > 0 {
 			sent += " " + humanRate(r)

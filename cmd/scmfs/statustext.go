@@ -43,14 +43,26 @@ func about(d time.Duration) string {
 	return fmt.Sprintf("%d days", int(d.Hours()/24))
 }
 
-// bar is a progress bar for a terminal.
-func bar(done, total int64, width int) string {
-	part := 1.0
-	if total > 0 {
-		part = min(max(float64(done)/float64(total), 0), 1)
+// bar is a progress bar for a terminal: "#" for what the server has acknowledged,
+// which is what the percentage counts, "=" for what was sent beyond that.
+func bar(done, sent, total int64, width int) string {
+	part := func(n int64) float64 {
+		if total <= 0 {
+			return 1
+		}
+		return min(max(float64(n)/float64(total), 0), 1)
 	}
-	n := int(part * float64(width))
-	return "[" + strings.Repeat("#", n) + strings.Repeat("-", width-n) + "]" + fmt.Sprintf(" %3d%%", int(part*100))
+	n := int(part(done) * float64(width))
+	way := max(int(part(sent)*float64(width)), n) - n
+	return "[" + strings.Repeat("#", n) + strings.Repeat("=", way) + strings.Repeat("-", width-n-way) + "]" + fmt.Sprintf(" %3d%%", int(part(done)*100))
+}
+
+// onTheWay tells how much was sent and is not acknowledged, "" when nothing is.
+func onTheWay(n int64) string {
+	if n <= 0 {
+		return ""
+	}
+	return ", " + human(n) + " more on the way"
 }
 
 // statusText is the status for people. Bars only where somebody watches.
@@ -197,8 +209,9 @@ func pendingText(b *strings.Builder, s *status, bars bool) {
 		}
 		progress := fmt.Sprintf("%s of %s", human(p.Acked), human(p.Size))
 		if bars {
-			progress = bar(p.Acked, p.Size, 20) + "  " + progress
+			progress = bar(p.Acked, p.Handed, p.Size, 20) + "  " + progress
 		}
+		progress += onTheWay(p.Handed - p.Acked)
 		if r := s.Rates[p.ID]; r > 0 {
 			progress += "  " + humanRate(r)
 		}

@@ -16,7 +16,7 @@ import (
 func exampleStatus(now time.Time) status {
 	return status{Version: "scmfs 1", PID: 7, Mountpoint: "/mnt/scm", Seed: "gw:8080/rootsite", StateDir: "/var/lib/scmfs/x", WriteMode: "sync", Started: now.Add(-90 * time.Minute),
 		Pending: []writeback.Info{
-			{ID: "id1", Target: writeback.Target{Workspace: "ws", Dir: "d1", Name: "big.iso"}, State: "uploading", Size: 100 << 20, Acked: 25 << 20},
+			{ID: "id1", Target: writeback.Target{Workspace: "ws", Dir: "d1", Name: "big.iso"}, State: "uploading", Size: 100 << 20, Acked: 25 << 20, Handed: 35 << 20},
 			{ID: "id2", Target: writeback.Target{Workspace: "ws", Dir: client.RootDir, Name: "bad"}, State: "stuck", Size: 5, Error: "quota exceeded"},
 			{ID: "id3", Target: writeback.Target{Workspace: "ws", Partial: true, Name: "p"}, State: "sealed", Held: true, Size: 5},
 		},
@@ -37,7 +37,7 @@ func TestStatusForPeople(t *testing.T) {
 		"alice, since",
 		"ws, f (flat) (no breakpoint files)",
 		"2 files not published, 75 MiB to send at 5.0 MiB/s, about 15s; 1 STUCK",
-		"25 MiB of 100 MiB  5.0 MiB/s  ws/2026/11/big.iso",
+		"25 MiB of 100 MiB, 10 MiB more on the way  5.0 MiB/s  ws/2026/11/big.iso",
 		"temporary name",
 		"ws/.partial/p",
 		"id2  ws/bad  5 B\n    why: quota exceeded\n    do:  scmfs pending retry|export|discard /mnt/scm id2",
@@ -47,7 +47,7 @@ func TestStatusForPeople(t *testing.T) {
 		require.Contains(t, text, want)
 	}
 	require.NotContains(t, text, "[#", "bars are for those who watch")
-	require.Contains(t, statusText(s, true, now), "[#####---------------]  25%  25 MiB of 100 MiB")
+	require.Contains(t, statusText(s, true, now), "[#####==-------------]  25%  25 MiB of 100 MiB")
 	s.Server.Error, s.Workspaces = "connection refused", nil
 	require.Contains(t, statusText(s, false, now), "does not answer: connection refused")
 	s.Pending = nil
@@ -59,8 +59,10 @@ func TestBar(t *testing.T) {
 		done, total int64
 		want        string
 	}{{0, 10, "[----]   0%"}, {5, 10, "[##--]  50%"}, {10, 10, "[####] 100%"}, {99, 100, "[###-]  99%"}, {0, 0, "[####] 100%"}, {20, 10, "[####] 100%"}, {-1, 10, "[----]   0%"}} {
-		require.Equal(t, c.want, bar(c.done, c.total, 4), "%+v", c)
+		require.Equal(t, c.want, bar(c.done, 0, c.total, 4), "%+v", c)
 	}
+	require.Equal(t, "[#==-]  25%", bar(25, 75, 100, 4), "what is sent does not count as done")
+	require.Equal(t, "[#===]  25%", bar(25, 200, 100, 4))
 }
 
 func TestStatusIsTheSameAsJSON(t *testing.T) {

@@ -51,7 +51,7 @@ func (p *stopProgress) show(all []writeback.Info, now time.Time) {
 	}
 	left := bytesLeft(all)
 	p.most = max(p.most, left)
-	fmt.Fprint(p.out, "\r\x1b[K"+p.bar(left, line, now))
+	fmt.Fprint(p.out, "\r\x1b[K"+p.bar(left, sentBeyond(all), line, now))
 	p.unclosed = true
 }
 
@@ -63,20 +63,15 @@ func (p *stopProgress) end() {
 	}
 }
 
-// bar is one line no wider than the terminal.
-func (p *stopProgress) bar(left int64, line string, now time.Time) string {
+// bar is one line no wider than the terminal: "#" for what the server has
+// acknowledged since the stop began, "=" for what was sent beyond that.
+func (p *stopProgress) bar(left, sent int64, line string, now time.Time) string {
 	done := p.most - left
-	percent := int64(100)
-	if p.most > 0 {
-		percent = 100 * done / p.most
-	}
-	const cells = 20
-	full := int(percent * cells / 100)
 	rate := ""
 	if s := now.Sub(p.started).Seconds(); s >= 1 && done > 0 {
 		rate = fmt.Sprintf(" %s/s", humanize.IBytes(uint64(float64(done)/s)))
 	}
-	text := []rune(fmt.Sprintf("[%s%s] %3d%%%s  %s", strings.Repeat("=", full), strings.Repeat(" ", cells-full), percent, rate, line))
+	text := []rune(bar(done, done+sent, p.most, 20) + rate + "  " + line)
 	return string(text[:min(len(text), p.width-1)])
 }
 
@@ -89,6 +84,16 @@ func bytesLeft(all []writeback.Info) (n int64) {
 	for _, p := range all {
 		if onItsWay(p) {
 			n += max(p.Size-p.Acked, 0)
+		}
+	}
+	return n
+}
+
+// sentBeyond is what was sent and is not acknowledged.
+func sentBeyond(all []writeback.Info) (n int64) {
+	for _, p := range all {
+		if onItsWay(p) {
+			n += max(p.Handed-p.Acked, 0)
 		}
 	}
 	return n

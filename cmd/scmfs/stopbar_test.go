@@ -41,14 +41,19 @@ func TestProgressBar(t *testing.T) {
 	start := time.Now()
 	p := &stopProgress{out: &b, width: 60, started: start}
 	p.show([]writeback.Info{waitingFile("a", 4<<20, 0)}, start)
-	assert.Equal(t, "\r\x1b[K[                    ]   0%  1 file, 4.0 MiB: a", b.String())
+	assert.Equal(t, "\r\x1b[K[--------------------]   0%  1 file, 4.0 MiB: a", b.String())
 	b.Reset()
 	p.show([]writeback.Info{waitingFile("a", 4<<20, 3<<20)}, start.Add(3*time.Second))
-	assert.Equal(t, "\r\x1b[K[===============     ]  75% 1.0 MiB/s  1 file, 1.0 MiB: a", b.String())
+	assert.Equal(t, "\r\x1b[K[###############-----]  75% 1.0 MiB/s  1 file, 1.0 MiB: a", b.String())
 	b.Reset()
 	p.width = 40
 	p.show([]writeback.Info{waitingFile("a", 4<<20, 3<<20)}, start.Add(3*time.Second))
-	assert.Equal(t, "\r\x1b[K[===============     ]  75% 1.0 MiB/s  ", b.String(), "never wider than the terminal")
+	assert.Equal(t, "\r\x1b[K[###############-----]  75% 1.0 MiB/s  ", b.String(), "never wider than the terminal")
+	b.Reset()
+	half := waitingFile("a", 4<<20, 2<<20)
+	half.Handed = 3 << 20
+	p.show([]writeback.Info{half}, start)
+	assert.Equal(t, "\r\x1b[K[##########=====-----]  50%  1 file, 2.", b.String(), "sent is not done")
 	b.Reset()
 	p.end()
 	p.end()

@@ -97,7 +97,7 @@ func (w *waiter) left(ctx context.Context, c *controlClient, at place) (string, 
 	}
 	s := &c.status
 	var files []writeback.Info
-	var acked, size, rate int64
+	var acked, sent, size, rate int64
 	for _, p := range s.Pending {
 		name := s.pathOf(p.Target)
 		if at.rel != "" && name != at.rel && !strings.HasPrefix(name, at.rel+"/") && !maybeBelow(name, at) {
@@ -110,7 +110,7 @@ func (w *waiter) left(ctx context.Context, c *controlClient, at place) (string, 
 			return "", fmt.Errorf("%s is closed under a temporary name: rename it, or publish it with 'scmfs pending retry %s %s'", name, at.mount, p.ID)
 		}
 		files = append(files, p)
-		acked, size, rate = acked+p.Acked, size+p.Size, rate+s.Rates[p.ID]
+		acked, sent, size, rate = acked+p.Acked, sent+max(p.Handed, p.Acked), size+p.Size, rate+s.Rates[p.ID]
 	}
 	if len(files) == 0 {
 		return "", nil
@@ -123,7 +123,7 @@ func (w *waiter) left(ctx context.Context, c *controlClient, at place) (string, 
 		line += ", " + humanRate(rate)
 	}
 	if w.bars {
-		line = bar(acked, size, 30) + " " + line
+		line = bar(acked, sent, size, 30) + " " + line
 	}
 	return line, nil
 }

@@ -147,12 +147,14 @@ function pendingUpdate(el, p) {
   const s = latest, name = s.names[p.id], r = s.bytes_per_second[p.id] || 0, left = p.size - p.acknowledged;
   setText(el.querySelector(".name"), name);
   let t = (p.held ? "closed under a temporary name" : words[p.state] || p.state) + " · " + bytes(p.acknowledged) + " of " + bytes(p.size);
+  if (p.sent > p.acknowledged) t += ", " + bytes(p.sent - p.acknowledged) + " on the way";
   if (r > 0) t += " · " + rate(r);
   if (r > 0 && left > 0 && p.state !== "open") t += " · " + span(left / r) + " left";
   setText(el.querySelector(".num"), t);
   const bar = el.querySelector("progress"), done = p.size ? Math.min(1, p.acknowledged / p.size) : 0;
   bar.value = done;
-  bar.setAttribute("aria-label", name + ", uploaded");
+  bar.style.setProperty("--sent", p.size ? 100 * Math.min(1, p.sent / p.size) + "%" : "0%"); // not by an attribute, which the policy refuses
+  bar.setAttribute("aria-label", name + ", acknowledged by the server");
   bar.setAttribute("aria-valuetext", Math.round(done * 100) + " percent");
   setText(el.querySelector(".why"), p.error || "");
 }
