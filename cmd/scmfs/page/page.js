@@ -146,7 +146,8 @@ function pendingRow(p) {
 function pendingUpdate(el, p) {
   const s = latest, name = s.names[p.id], r = s.bytes_per_second[p.id] || 0, left = p.size - p.acknowledged;
   setText(el.querySelector(".name"), name);
-  let t = (p.held ? "closed under a temporary name" : words[p.state] || p.state) + " · " + bytes(p.acknowledged) + " of " + bytes(p.size);
+  const state = p.state === "sealed" && p.sent > p.acknowledged ? "uploading" : p.state;
+  let t = (p.held ? "closed under a temporary name" : words[state] || state) + " · " + bytes(p.acknowledged) + " of " + bytes(p.size);
   if (p.sent > p.acknowledged) t += ", " + bytes(p.sent - p.acknowledged) + " on the way";
   if (r > 0) t += " · " + rate(r);
   if (r > 0 && left > 0 && p.state !== "open") t += " · " + span(left / r) + " left";
@@ -243,6 +244,7 @@ function show(s) {
   const limit = n => n ? bytes(n) : "no limit";
   const facts = [
     ["Workspaces", (s.workspaces || []).map(w => w.name + (w.directories ? "" : " (flat)") + (w.no_breakpoints ? " (no breakpoint files)" : "")).join(", ") || s.unknown || "not known yet"],
+    ...(s.root ? [["Shows", s.root]] : []),
     ["Session", s.session.user + ", " + count(s.session.logins, "login") + ", the last one " + ago(s.session.since)],
     ["Write mode", s.write_mode], ["State directory", s.state_dir],
     ["Log", (s.log_file || "standard error") + ", level " + s.log_level],
