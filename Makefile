@@ -32,11 +32,13 @@ lint:
 
 # Where the server and the mount of the large benchmark live: a local disk.
 BENCH_DIR ?= /var/tmp/scmfs-bench
-BENCH_PARTS ?= sequential random listing inodes
+BENCH_PARTS ?= sequential random listing inodes write small writers
+# Such as -rounds 3 -markdown docs/BENCHMARKS.md.
+BENCH_FLAGS ?=
 
 bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/... ./client/... ./fs/... ./writeback/...
-	$(GO) run ./scripts/bench -scmfs $(BIN) -dir $(BENCH_DIR) $(BENCH_PARTS)
+	$(GO) run ./scripts/bench -scmfs $(BIN) -dir $(BENCH_DIR) $(BENCH_FLAGS) $(BENCH_PARTS)
 
 # By version: it is no dependency of ours.
 nfpm:

@@ -23,7 +23,9 @@ type env struct {
 	binary, dir, listen, http string
 	fault, extra, counts      string
 	rounds, ops               int
-	size                      int64
+	size, writerSize          int64
+	smallFiles, writers       int
+	report                    *report
 
 	server     *exec.Cmd
 	user, pass string

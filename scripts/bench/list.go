@@ -152,8 +152,8 @@ func (e *env) list(ctx context.Context, token, name string, dir client.DirID, n 
 		t.add(fmt.Sprintf("stat of %d names", k), time.Since(start).Seconds())
 	}
 	fmt.Printf("  %d files\n", n)
-	t.print("curl of the rows")
-	req.print("")
+	e.show(t, "curl of the rows")
+	e.show(req, "")
 	return nil
 }
 
@@ -186,6 +186,6 @@ func inodes(ctx context.Context, e *env) error {
 		}
 		t.add("after ls -l", float64(after-before)/float64(n))
 	}
-	t.print("")
+	e.show(t, "")
 	return nil
 }

@@ -31,6 +31,9 @@ func parts() []part {
 		{"random", "4 KiB cold reads by 1 and 8 jobs, beside a bare keep-alive client", random},
 		{"listing", "ls -l and find of large directories, cold and warm, beside curl", listing},
 		{"inodes", "memory for each known inode", inodes},
+		{"write", "write one large file by 1 MiB until close returns: published beside curl, async beside the local disk", write},
+		{"small", "create, write and close files of 4 KiB by 1 and 8 threads, beside a bare keep-alive client", small},
+		{"writers", "many programs write at once, beside as many curls", writers},
 	}
 }
 
@@ -42,7 +45,8 @@ func main() {
 }
 
 func run() error {
-	e := &env{}
+	e := &env{report: &report{}}
+	markdown := ""
 	flag.StringVar(&e.binary, "scmfs", "bin/scmfs", "binary to measure, built without the race detector")
 	flag.StringVar(&e.dir, "dir", "", "directory for the server and the mount, on a local disk (required)")
 	flag.StringVar(&e.listen, "listen", "127.0.0.1:21080", "address of the server")
@@ -51,6 +55,10 @@ func run() error {
 	flag.Int64Var(&e.size, "size", 1<<30, "bytes of the large file")
 	flag.IntVar(&e.ops, "ops", 2000, "random reads of each job")
 	flag.StringVar(&e.counts, "files", "10000,100000", "files in the directories that are listed")
+	flag.IntVar(&e.smallFiles, "small-files", 2000, "files of the part small")
+	flag.IntVar(&e.writers, "writers", 16, "programs of the part writers")
+	flag.Int64Var(&e.writerSize, "writer-size", 128<<20, "bytes that each of them writes")
+	flag.StringVar(&markdown, "markdown", "", "append the tables to this file")
 	flag.StringVar(&e.fault, "fault", "", `fault of the server, such as "delay=5ms@GET /files/*"`)
 	flag.StringVar(&e.extra, "mount-flags", "", "more flags of scmfs mount, separated by blanks")
 	flag.Usage = func() {
@@ -67,17 +75,22 @@ func run() error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
+	e.report.head(e, os.Args[1:])
 	for _, name := range flag.Args() {
 		i := slices.IndexFunc(parts(), func(p part) bool { return p.name == name })
 		if i < 0 {
 			return fmt.Errorf("no part %q", name)
 		}
 		fmt.Printf("== %s: %s\n", name, parts()[i].about)
+		e.report.part(parts()[i])
 		if err := e.with(ctx, parts()[i].run); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	return nil
+	if markdown == "" {
+		return nil
+	}
+	return e.report.save(markdown)
 }
 
 // table collects figures of several rounds and prints their medians.
@@ -95,6 +108,9 @@ func (t *table) add(name string, v float64) {
 	}
 	t.rows[name] = append(t.rows[name], v)
 }
+
+// only is the table of some of the sides.
+func (t *table) only(names ...string) *table { return &table{t.unit, names, t.rows} }
 
 // print writes the medians, each as a share of the side called base.
 func (t *table) print(base string) {

@@ -81,8 +81,8 @@ func sequential(ctx context.Context, e *env) error {
 		}
 		speed.add("local file", mbs(d))
 	}
-	speed.print("curl")
-	cpu.print("")
+	e.show(speed, "curl")
+	e.show(cpu, "")
 	return nil
 }
 
@@ -145,8 +145,8 @@ func random(ctx context.Context, e *env) error {
 			cpu.add(fmt.Sprintf("mount, %d jobs", jobs), float64((after-before).Microseconds())/float64(jobs*e.ops))
 		}
 	}
-	t.print("bare client, 1 jobs")
-	cpu.print("")
+	e.show(t, "bare client, 1 jobs")
+	e.show(cpu, "")
 	for _, jobs := range []int{1, 8} {
 		m, b := t.rows[fmt.Sprintf("mount, %d jobs", jobs)], t.rows[fmt.Sprintf("bare client, %d jobs", jobs)]
 		fmt.Printf("  %d jobs: mount is %.2f of the bare client\n", jobs, median(m)/median(b))
