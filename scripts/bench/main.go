@@ -34,6 +34,8 @@ func parts() []part {
 		{"write", "write one large file by 1 MiB until close returns: published beside curl, async beside the local disk", write},
 		{"small", "create, write and close files of 4 KiB by 1 and 8 threads, beside a bare keep-alive client", small},
 		{"writers", "many programs write at once, beside as many curls", writers},
+		{"programs", "one large and many small files, beside loopback, disk and installed peers", programs},
+		{"trees", "cp, rsync, tar, git and rm of a source tree, beside disk and installed peers", trees},
 	}
 }
 
@@ -54,6 +56,9 @@ func run() error {
 	flag.IntVar(&e.rounds, "rounds", 5, "how often each side runs")
 	flag.Int64Var(&e.size, "size", 1<<30, "bytes of the large file")
 	flag.IntVar(&e.ops, "ops", 2000, "random reads of each job")
+	flag.IntVar(&e.treeFiles, "tree-files", 5000, "files of the source tree")
+	loop := flag.String("loopback", "", "serve go-fuse's loopback of this directory at -dir instead (the benchmark starts itself so)")
+	passthrough := flag.Bool("passthrough", false, "with -loopback: let the kernel pass reads and writes through")
 	flag.StringVar(&e.counts, "files", "10000,100000", "files in the directories that are listed")
 	flag.IntVar(&e.smallFiles, "small-files", 2000, "files of the part small")
 	flag.IntVar(&e.writers, "writers", 16, "programs of the part writers")
@@ -69,6 +74,9 @@ func run() error {
 		flag.PrintDefaults()
 	}
 	flag.Parse()
+	if *loop != "" {
+		return serveLoopback(*loop, e.dir, *passthrough)
+	}
 	if e.dir == "" || flag.NArg() == 0 || e.rounds < 1 {
 		flag.Usage()
 		return fmt.Errorf("-dir and at least one part are required")

@@ -37,6 +37,12 @@ func (r *report) save(name string) error {
 	return f.Close()
 }
 
+// caption heads one of several tables of a part.
+func (e *env) caption(what string) {
+	fmt.Println("  --", what)
+	fmt.Fprintf(&e.report.text, "\n**%s**\n", what)
+}
+
 // show prints a table and keeps it for the report. limit is the side that the
 // target is a share of, "" for none.
 func (e *env) show(t *table, limit string) {
