@@ -35,6 +35,8 @@ func parts() []part {
 		{"small", "create, write and close files of 4 KiB by 1 and 8 threads, beside a bare keep-alive client", small},
 		{"writers", "many programs write at once, beside as many curls", writers},
 		{"programs", "one large and many small files, beside loopback, disk and installed peers", programs},
+		{"growth", "how speed and memory grow with the file and with the writers, beside curl", growth},
+		{"latency", "over links of 1 Gbit/s with 0 to 100 ms round trip, beside curl", latency},
 		{"trees", "cp, rsync, tar, git and rm of a source tree, beside disk and installed peers", trees},
 	}
 }
@@ -63,6 +65,7 @@ func run() error {
 	flag.IntVar(&e.smallFiles, "small-files", 2000, "files of the part small")
 	flag.IntVar(&e.writers, "writers", 16, "programs of the part writers")
 	flag.Int64Var(&e.writerSize, "writer-size", 128<<20, "bytes that each of them writes")
+	flag.StringVar(&e.plots, "plots", "", "write the charts of growth and latency to this directory")
 	flag.StringVar(&markdown, "markdown", "", "append the tables to this file")
 	flag.StringVar(&e.fault, "fault", "", `fault of the server, such as "delay=5ms@GET /files/*"`)
 	flag.StringVar(&e.extra, "mount-flags", "", "more flags of scmfs mount, separated by blanks")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,9 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -33,6 +31,7 @@ func programs(ctx context.Context, e *env) error {
 		return err
 	}
 	defer os.Remove(src)
+	content := bytes.Repeat([]byte("0123456789abcdef"), smallSize/16)
 	tables := map[string]*table{}
 	add := func(what, unit, name string, v float64) {
 		if tables[what] == nil {
@@ -59,7 +58,10 @@ func programs(ctx context.Context, e *env) error {
 				if err := os.Mkdir(dir, 0o755); err != nil {
 					return err
 				}
-				wall, _, err := d.measured(ctx, func() error { return smallFiles(dir, e.smallFiles, threads) })
+				wall, _, err := d.measured(ctx, func() error {
+					_, err := e.share(ctx, threads, func(i int) error { return os.WriteFile(filepath.Join(dir, fileName(i)), content, 0o644) })
+					return err
+				})
 				if err != nil {
 					return err
 				}
@@ -106,28 +108,5 @@ func programs(ctx context.Context, e *env) error {
 			e.show(t, "scmfs")
 		}
 	}
-	return errors.Join(errs...)
-}
-
-// smallFiles creates n files of 4 KiB by threads at once; each is closed before the next.
-func smallFiles(dir string, n, threads int) error {
-	content := []byte(strings.Repeat("0123456789abcdef", 256))
-	var next atomic.Int64
-	errs := make([]error, threads)
-	var wg sync.WaitGroup
-	for t := range threads {
-		wg.Go(func() {
-			for {
-				i := int(next.Add(1)) - 1
-				if i >= n {
-					return
-				}
-				if errs[t] = os.WriteFile(filepath.Join(dir, fileName(i)), content, 0o644); errs[t] != nil {
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
 	return errors.Join(errs...)
 }
