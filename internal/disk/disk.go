@@ -56,6 +56,10 @@ type File interface {
 	// Sync makes content and length durable; the entry in its directory needs
 	// SyncDir too.
 	Sync(op string) error
+	// StartSync begins to write n bytes at off, 0: all from there, to the disk
+	// without waiting for them, so that the Sync that follows has less to wait for.
+	// It promises nothing.
+	StartSync(off, n int64)
 	// OS returns the operating system's file, nil when there is none.
 	OS() *os.File
 }

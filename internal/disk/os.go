@@ -88,3 +88,12 @@ func (f osFile) Size() (int64, error) {
 func (f osFile) Truncate(_ string, size int64) error { return f.File.Truncate(size) }
 func (f osFile) Sync(_ string) error                 { return f.File.Sync() }
 func (f osFile) OS() *os.File                        { return f.File }
+
+func (f osFile) StartSync(off, n int64) {
+	rc, err := f.SyscallConn()
+	if err != nil {
+		return
+	}
+	// What fails here is reported by Sync.
+	_ = rc.Control(func(fd uintptr) { _ = unix.SyncFileRange(int(fd), off, n, unix.SYNC_FILE_RANGE_WRITE) })
+}

@@ -28,6 +28,10 @@ const inlineMark = 'i'
 // copySize is the piece in which a body goes to disk.
 const copySize = 256 << 10
 
+// syncAhead is how much of a body is written before the disk is told to begin.
+// It works while the rest is received; at the end little is left to wait for.
+const syncAhead = 8 << 20
+
 // buffers pools memory by use: most bodies fit the small one, and memory grows
 // with the number of large uploads only.
 type buffers struct{ small, large sync.Pool }
@@ -137,7 +141,7 @@ func (r *Repo) takeBody(id string, body io.Reader, needMD5 bool) (*content, erro
 // that were. each is told of every piece once it is written; writing that fails
 // is reported as code.
 func (r *Repo) copyBody(f disk.File, off int64, first []byte, body io.Reader, code wire.Code, each func([]byte) error) (int64, error) {
-	var total int64
+	var total, begun int64
 	put := func(p []byte) error {
 		if len(p) == 0 {
 			return nil
@@ -146,6 +150,10 @@ func (r *Repo) copyBody(f disk.File, off int64, first []byte, body io.Reader, co
 			return Errorf(code, "write data: %v", err)
 		}
 		total += int64(len(p))
+		if total-begun >= syncAhead {
+			f.StartSync(off+begun, total-begun)
+			begun = total
+		}
 		if each != nil {
 			return each(p)
 		}
