@@ -140,6 +140,7 @@ type Info struct {
 func (q *Queue) newDraft(t Target, meta map[string]string) *Draft {
 	d := &Draft{q: q, id: newDraftID()}
 	d.spool = newSpool(q.fs, q.spoolPath(d.id), q.o.MemorySpool, q.memory)
+	d.spool.eager = q.rules(t.Workspace).writeMode == Async // close syncs it
 	d.mu.target = t
 	d.mu.fileID = client.NewFileID(q.o.Now())
 	d.mu.meta = maps.Clone(meta)

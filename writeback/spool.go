@@ -17,16 +17,22 @@ type spool struct {
 	fs     disk.FS
 	path   string
 	limit  int64 // longest in memory
+	eager  bool  // will be synced: the disk begins while it is written
 	memory *budget
 	mu     struct {
 		sync.RWMutex
-		mem   []byte
-		file  disk.File
-		size  int64
-		entry bool // the file's name is durable
-		gone  bool
+		mem      []byte
+		file     disk.File
+		size     int64
+		unsynced int64 // bytes written since the disk was last told to begin
+		entry    bool  // the file's name is durable
+		gone     bool
 	}
 }
+
+// syncAhead is how much is written before the disk is told to begin with it. It
+// works while the rest is written, and the sync at close finds little left.
+const syncAhead = 8 << 20
 
 func newSpool(fs disk.FS, path string, limit int64, memory *budget) *spool {
 	return &spool{fs: fs, path: path, limit: limit, memory: memory}
@@ -99,6 +105,10 @@ func (s *spool) WriteAt(p []byte, off int64) (int, error) {
 		return n, fmt.Errorf("write spool: %w", err)
 	}
 	s.mu.size = max(s.mu.size, end)
+	if s.mu.unsynced += int64(len(p)); s.eager && s.mu.file != nil && s.mu.unsynced >= syncAhead {
+		s.mu.file.StartSync(0, 0)
+		s.mu.unsynced = 0
+	}
 	return len(p), nil
 }
 
