@@ -5,7 +5,7 @@ GO ?= go
 BIN := bin/scmfs
 DEMO ?= $(CURDIR)/demo
 # What the tests and the demo use beside Go and git.
-PACKAGES := fuse3 rsync attr sqlite3
+PACKAGES := fuse3 rsync attr sqlite3 vim
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 # 2.46 and newer need a module of another host (go.digitalxero.dev), which not every proxy has.
 NFPM := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0

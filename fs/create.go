@@ -68,7 +68,19 @@ func (d *dirNode) Create(ctx context.Context, name string, flags, mode uint32, o
 	if e, ok := d.appeared(octx, name); ok {
 		return d.openAppeared(ctx, e, flags, out)
 	}
-	n, draft, err := d.create(octx, name, d.ws.newMeta(posix{}, mode, caller))
+	meta := d.ws.newMeta(posix{}, mode, caller)
+	if n := d.comeBack(octx, name, nil); n != nil {
+		fh, open, errno := n.Open(ctx, flags|syscall.O_WRONLY|syscall.O_TRUNC)
+		if errno != 0 {
+			return nil, nil, 0, errno
+		}
+		if errno := n.likeNew(octx, decodePosix(meta)); errno != 0 {
+			fh.(*handle).Release(ctx)
+			return nil, nil, 0, errno
+		}
+		return d.enter(ctx, entry{file: n}, d.ws.fs.opt.Expiry, out), fh, open, 0
+	}
+	n, draft, err := d.create(octx, name, meta)
 	if err != nil {
 		return nil, nil, 0, errnoOf(octx, err)
 	}

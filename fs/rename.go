@@ -77,7 +77,11 @@ func (d *dirNode) Rename(ctx context.Context, name string, newParent fusefs.Inod
 	case taken:
 		errno = m.fileOnto(octx, from.file, onto.file)
 	default:
-		errno = m.file(octx, from.file)
+		if back := to.comeBack(octx, newName, from.file); back != nil {
+			errno = m.fileOnto(octx, from.file, back)
+		} else {
+			errno = m.file(octx, from.file)
+		}
 	}
 	if errno == 0 {
 		d.touched()
@@ -152,6 +156,7 @@ func (m move) file(ctx context.Context, n *fileNode) syscall.Errno {
 	n.renamed(f)
 	m.from.list.drop(m.name)
 	m.to.list.set(row{name: m.newName, file: &f})
+	m.putAside(n)
 	return 0
 }
 

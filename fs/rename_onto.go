@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"errors"
 	"io"
 	"syscall"
 
@@ -63,7 +64,20 @@ func (m move) draftOnto(ctx context.Context, n, target *fileNode, d *writeback.D
 	}
 	defer func() { _ = d.Release(ctx) }()
 	n.stampOnto(d, base)
-	if err := d.RenameOnto(ctx, m.target(), base); err != nil {
+	err := d.RenameOnto(ctx, m.target(), base)
+	if errors.Is(err, writeback.ErrPublished) {
+		// Its close had begun to publish it, and that came first: a file of its own.
+		f, err := d.PublishNow(ctx)
+		if err != nil {
+			return errnoOf(ctx, err)
+		}
+		n.finished(d, f)
+		if errno := n.refetch(ctx); errno != 0 {
+			return errno
+		}
+		return m.copyOnto(ctx, n, target, base)
+	}
+	if err != nil {
 		return errnoOf(ctx, err)
 	}
 	m.rebind(n, target, &base)
@@ -137,6 +151,7 @@ func (m move) copyOnto(ctx context.Context, n, target *fileNode, base client.Fil
 	if err != nil {
 		return errnoOf(ctx, err)
 	}
+	ws.watch(d) // in async mode it is published later
 	f, err := m.fill(ctx, d, n, c, base)
 	if err != nil {
 		_ = d.Discard()
@@ -153,6 +168,11 @@ func (m move) copyOnto(ctx context.Context, n, target *fileNode, base client.Fil
 		f = base
 	}
 	m.rebind(n, target, &f)
+	if d.Dirty() {
+		n.mu.Lock()
+		n.draft = d
+		n.mu.Unlock()
+	}
 	return 0
 }
 

@@ -74,6 +74,9 @@ func (n *fileNode) removePublished(ctx context.Context, id client.FileID) syscal
 			return errnoOf(ctx, err)
 		}
 	}
+	if err := n.ws.fs.queue.Free(ctx, n.ws.name, id); err != nil {
+		return errnoOf(ctx, err)
+	}
 	n.keepReadable(ctx)
 	err := n.ws.store.DeleteFile(ctx, id)
 	if client.KindOf(err) == client.Uncertain {

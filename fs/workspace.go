@@ -29,6 +29,7 @@ type workspace struct {
 
 	partial0 *partialDir // .partial
 	trash    trash
+	asides   asides
 
 	attrMu sync.Mutex
 	// attrs are the attributes of directories, which SCM cannot keep: they live

@@ -75,6 +75,7 @@ type Draft struct {
 		discard   bool  // the worker is to clean up at the server
 		dead      bool  // unlinked: nothing is published any more
 		blind     bool  // the kernel writes into the spool by itself
+		fetching  bool  // bytes of its origin are on their way here
 		filing    bool  // the record of a publication is being removed
 		created   bool  // its last publication made the file
 		dooming   bool  // about to be: the record says so first

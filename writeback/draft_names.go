@@ -13,7 +13,9 @@ func (d *Draft) Rename(ctx context.Context, to Target) error {
 	return d.relocate(ctx, to, nil)
 }
 
-// RenameOnto makes the draft the next version of an existing file.
+// RenameOnto makes the draft the next version of an existing file. It answers
+// [ErrPublished], and does nothing, when the draft's content was published as a
+// file of its own in the meantime: a close in the background had begun that.
 func (d *Draft) RenameOnto(ctx context.Context, to Target, base client.File) error {
 	return d.relocate(ctx, to, &base)
 }
@@ -21,6 +23,10 @@ func (d *Draft) RenameOnto(ctx context.Context, to Target, base client.File) err
 func (d *Draft) relocate(ctx context.Context, to Target, onto *client.File) error {
 	if err := d.settled(ctx, -1); err != nil {
 		return err
+	}
+	if onto != nil && !d.dirtyLocked() && d.mu.fileID != onto.ID {
+		d.mu.Unlock()
+		return ErrPublished
 	}
 	old := place{d.mu.target, d.mu.onto, d.mu.fileID, d.mu.metaSet, d.mu.held}
 	now := old

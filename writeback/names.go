@@ -18,6 +18,10 @@ var DefaultHeldNames = []string{
 	".~lock.*#",  // LibreOffice
 	"lu*.tmp",    // LibreOffice
 	"~$*",        // MS Office
+	"~*.tmp",     // MS Office: Word's new content and what it puts aside
+	"*~RF*.TMP",  // ReplaceFile of Windows, through a gateway
+	"ppt????.tmp",
+	excelPattern,
 	".goutputstream-*",
 	"*.part",
 	"*.crdownload",
@@ -27,6 +31,14 @@ var DefaultHeldNames = []string{
 // rsyncPattern stands for ".name.XXXXXX" with six characters of mkstemp: as a
 // glob it would also match ".config.backup".
 const rsyncPattern = "rsync:.*.??????"
+
+// excelPattern is what Excel puts a file aside as.
+const excelPattern = "[0-9A-F][0-9A-F][0-9A-F][0-9A-F][0-9A-F][0-9A-F][0-9A-F][0-9A-F].tmp"
+
+// Temporary tells whether a name is one under which nothing is published.
+func (q *Queue) Temporary(t Target) bool {
+	return !t.Partial && held(q.rules(t.Workspace).heldNames, t.Name)
+}
 
 // held tells whether a name is a temporary one.
 func held(patterns []string, name string) bool {

@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -144,6 +145,8 @@ var (
 	ErrNotLocal = fmt.Errorf("not on this machine, and a breakpoint file cannot be read back: %w", syscall.EIO)
 	// ErrGone: the draft was discarded or its last handle released.
 	ErrGone = fmt.Errorf("draft is gone: %w", syscall.ESTALE)
+	// ErrPublished: the draft was published as a file of its own before.
+	ErrPublished = errors.New("published already")
 	// ErrTaken: a draft with that name is there already.
 	ErrTaken = fmt.Errorf("name is taken: %w", syscall.EEXIST)
 	// ErrIncomplete: a breakpoint file that is not complete cannot be converted.

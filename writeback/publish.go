@@ -95,6 +95,15 @@ func (s Closed) Wait(ctx context.Context) (client.File, error) {
 	return s.d.waitFor(ctx, s.gen)
 }
 
+// PublishNow publishes the present content and waits until the store has it, also
+// with [Async]. ctx bounds only the waiting.
+func (d *Draft) PublishNow(ctx context.Context) (client.File, error) {
+	if err := d.begin(); err != nil {
+		return client.File{}, err
+	}
+	return d.wait(ctx)
+}
+
 // begin asks for the present content to be published.
 func (d *Draft) begin() error {
 	d.mu.Lock()

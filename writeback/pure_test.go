@@ -105,10 +105,10 @@ func TestExtents(t *testing.T) {
 
 func TestHeldNames(t *testing.T) {
 	for _, name := range []string{".report.pdf.Ab3xYz", "4913", "report~", ".report.txt.swp", ".x.swx", ".~lock.report.odt#", "lu1234abcd.tmp",
-		"~$report.docx", ".goutputstream-ABC123", "film.mkv.part", "film.crdownload", "sedX1y2Z3"} {
+		"~$report.docx", ".goutputstream-ABC123", "film.mkv.part", "film.crdownload", "sedX1y2Z3", "~WRL0002.tmp", "~WRD0001.tmp", "1A2B3C4D.tmp", "pptC1F0.tmp", "a.docx~RF1a2b3c.TMP"} {
 		assert.True(t, held(DefaultHeldNames, name), name)
 	}
-	for _, name := range []string{"report.pdf", ".config.backup", ".bashrc", "49131", "sedate", "sedation", "partial", "a.parts", ".a.b", "x.swp", "~report", "", "…"} {
+	for _, name := range []string{"report.pdf", ".config.backup", ".bashrc", "49131", "sedate", "sedation", "partial", "a.parts", ".a.b", "x.swp", "~report", "", "…", "a.tmp", "report12.tmp", "1A2B3C00"} {
 		assert.False(t, held(DefaultHeldNames, name), name)
 	}
 	assert.True(t, held([]string{"*.tmp"}, "a.tmp"))

@@ -130,7 +130,12 @@ func (q *Queue) keepHeld(ctx context.Context) {
 	for _, d := range q.all() {
 		d.mu.Lock()
 		due := d.mu.held && (d.mu.promise == nil || d.mu.promise.gen < d.mu.gen) && d.dirtyLocked() && q.o.Now().Sub(d.mu.modTime) > time.Second
+		fetch := d.mu.held && d.mu.partial && d.mu.onto == nil && !d.mu.fetching && q.o.Now().Sub(d.mu.modTime) > time.Second
+		d.mu.fetching = d.mu.fetching || fetch
 		d.mu.Unlock()
+		if fetch {
+			q.workers.Go(func() { d.fetch(ctx) })
+		}
 		if due {
 			if err := d.promise(ctx, false); err != nil && !errors.Is(err, ErrGone) && ctx.Err() == nil {
 				q.o.Logger.WithError(err).WithField("file", d.Target().String()).Error("a file closed under a temporary name would be lost by a crash: the disk of the state directory does not take it; free space there, or rename the file to publish it")
