@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"strings"
+	"unicode"
 
 	"github.com/sequoiacm/scmfs/internal/wire"
 )
@@ -34,6 +35,45 @@ func (b *bounded) Read(p []byte) (int, error) {
 	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
 	b.left -= int64(n)
 	return n, err
+}
+
+// largeGate lets few answers be large at the same time: what is small passes, for
+// what is behind it there must be a slot. Its bounds times the number of requests
+// is what a server can make us hold.
+type largeGate struct {
+	io.Reader
+	slots   chan struct{}
+	done    <-chan struct{}
+	rest    func() // while we wait the server is not to blame
+	n       int64
+	entered bool
+}
+
+func (g *largeGate) admit(r io.Reader) io.Reader {
+	g.Reader = r
+	return g
+}
+
+// Read implements io.Reader.
+func (g *largeGate) Read(p []byte) (int, error) {
+	if g.n >= smallAnswer && !g.entered {
+		g.rest()
+		select {
+		case g.slots <- struct{}{}:
+			g.entered = true
+		case <-g.done:
+			return 0, context.Canceled
+		}
+	}
+	n, err := g.Reader.Read(p)
+	g.n += int64(n)
+	return n, err
+}
+
+func (g *largeGate) leave() {
+	if g.entered {
+		<-g.slots
+	}
 }
 
 // take reads the answer of a request that was carried out.
@@ -118,7 +158,7 @@ func (k *call) refusal(res *http.Response, body io.Reader, token string) error {
 	if res.StatusCode < 400 {
 		e.Kind = Protocol
 	}
-	e.Err = fmt.Errorf("HTTP %s", res.Status)
+	e.Err = fmt.Errorf("HTTP %s", plain(res.Status))
 	k.doubt(e, wire.Code(res.StatusCode))
 	return e
 }
@@ -141,9 +181,9 @@ func (k *call) fill(e *Error, rec *wire.ErrorRecord, token string) {
 	e.Kind = kindOfCode(e.Code)
 	if text := rec.Message; text != "" {
 		e.sessionGone = strings.Contains(text, "Session is not found")
-		e.Err = errors.New(scrubText(text, token))
+		e.Err = errors.New(plain(scrubText(text, token)))
 	} else if rec.Error != "" {
-		e.Err = errors.New(scrubText(rec.Error, token))
+		e.Err = errors.New(plain(scrubText(rec.Error, token)))
 	}
 	k.doubt(e, e.Code)
 }
@@ -173,6 +213,26 @@ func scrubText(s, token string) string {
 		s = strings.ReplaceAll(s, token, "…")
 	}
 	return s
+}
+
+// maxText bounds what an error repeats of a server's words.
+const maxText = 1000
+
+// plain makes a server's words fit for a log and a terminal: one line, without
+// control characters, not too long.
+func plain(s string) string {
+	if len(s) > maxText {
+		s = strings.ToValidUTF8(s[:maxText], "") + "…"
+	}
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		if unicode.IsSpace(r) {
+			return ' '
+		}
+		return '\ufffd'
+	}, s)
 }
 
 // scrub keeps the error chain when there is nothing to hide in it.

@@ -34,6 +34,7 @@ type call struct {
 	out      any                                // the JSON goes here
 	accept   func() error                       // then judges out
 	takeBody func([]byte) error                 // takes a JSON body instead of out
+	size     int64                              // of the body that takeBody got
 	each     func(http.Header, io.Reader) error // takes the body as it comes
 	handOver bool                               // the body goes to the caller, in opened
 	opened   *streamBody
@@ -43,6 +44,9 @@ type call struct {
 const (
 	maxAnswer = 64 << 20
 	maxError  = 64 << 10
+	// Of answers longer than smallAnswer this many are read at a time.
+	smallAnswer = 1 << 20
+	maxLarge    = 4
 	// maxHeader keeps a request below the gateway's 8 KiB (part 1 section 1.6).
 	maxHeader = 7 << 10
 )
@@ -170,7 +174,9 @@ func (c *Client) once(ctx context.Context, k *call, s session) (h http.Header, e
 	if status != http.StatusOK {
 		return nil, k.refusal(res, body, s.token)
 	}
-	if err := k.take(res.Header, body, s.token); err != nil {
+	gate := &largeGate{slots: c.large, done: ctx.Done(), rest: watch.rest}
+	defer gate.leave() // when the answer has been made sense of
+	if err := k.take(res.Header, gate.admit(body), s.token); err != nil {
 		return nil, k.unreadable(ctx, err, s.token)
 	}
 	return res.Header, nil

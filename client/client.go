@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/sirupsen/logrus"
@@ -48,7 +49,12 @@ type Client struct {
 	seeds []seed
 	http  *http.Client
 	login singleflight.Group
-	mu    struct {
+
+	large     chan struct{} // one entry for each large answer that is being read
+	listed    atomic.Int64  // bytes that lists under way have brought
+	maxListed int64
+
+	mu struct {
 		sync.Mutex
 		session session
 		since   time.Time // of the login
@@ -60,7 +66,7 @@ type Client struct {
 // it serves the session, and when it cannot be reached any more the others are
 // tried. New makes no request; [Invalid] when a seed is malformed.
 func New(seeds []string, o Options) (*Client, error) {
-	c := &Client{o: o}
+	c := &Client{o: o, large: make(chan struct{}, maxLarge), maxListed: maxListed}
 	for _, s := range seeds {
 		p, err := parseSeed(s)
 		if err != nil {

@@ -1,14 +1,10 @@
 package client
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
-	"net/http"
 	"slices"
 	"strconv"
 
@@ -29,39 +25,6 @@ const fileSelector = `{"id":null,"name":null,"directory_id":null,"size":null,"cr
 const entrySelector = `{"id":null,"name":null,"size":null,"update_time":null,"create_time":null,"user":null,` +
 	`"update_user":null,"major_version":null,"minor_version":null,"mime_type":null}`
 
-// fetchList fetches a JSON array. Anything but one complete array is an error:
-// the server can report a failure in the middle in no other way (part 1 section
-// 1.7). The whole is read first, up to a limit: a decoder on the stream looks at
-// blanks again and again, and a server may send any number of them.
-func fetchList[R, V any](ctx context.Context, c *Client, k *call, convert func(*R) (V, error)) ([]V, error) {
-	k.method = http.MethodGet
-	var rows []V
-	k.takeBody = func(b []byte) error {
-		rows = nil // a retry starts over
-		b = bytes.TrimLeft(b, " \t\r\n")
-		if len(b) > 0 && b[0] != '[' {
-			return errors.New("the answer is not a list")
-		}
-		var raw []R
-		if err := json.Unmarshal(b, &raw); err != nil {
-			if _, syntax := errors.AsType[*json.SyntaxError](err); syntax {
-				return fmt.Errorf("%w: %w", errCutOff, err)
-			}
-			return err
-		}
-		for i := range raw {
-			v, err := convert(&raw[i])
-			if err != nil {
-				return fmt.Errorf("list row %d: %w", i, err)
-			}
-			rows = append(rows, v)
-		}
-		return nil
-	}
-	_, err := c.do(ctx, k)
-	return rows, err
-}
-
 // quoteJSON writes a string as a JSON literal. Control characters become \u00XX:
 // the server's parser takes "\f" for a bare f (part 1 section 1.7).
 func quoteJSON(s string) string {
@@ -80,47 +43,15 @@ func quoteJSON(s string) string {
 	return string(append(b, '"'))
 }
 
-// pages runs keyset paging by a unique string key: each page starts behind the
-// last row of the one before, so that concurrent changes cannot shift rows.
-func pages[V any](op, after string, fetch func(after string) ([]V, error), key func(V) string) iter.Seq2[V, error] {
-	return func(yield func(V, error) bool) {
-		var zero V
-		for {
-			page, err := fetch(after)
-			if err != nil {
-				yield(zero, err)
-				return
-			}
-			for _, v := range page {
-				if !yield(v, nil) {
-					return
-				}
-			}
-			if len(page) < pageSize {
-				return
-			}
-			// The database's order of names is thought to be bytewise (part 1
-			// section 9, 7), so only the last key itself proves a server that
-			// ignores the filter and would keep us here for ever.
-			last := key(page[len(page)-1])
-			if last == after {
-				yield(zero, &Error{Op: op, Kind: Protocol, Err: fmt.Errorf("a page ends at %q, behind which it should begin", last)})
-				return
-			}
-			after = last
-		}
-	}
-}
-
 // Directories lists the sub-directories of parent in order of name, from behind
 // after ("" = all). Needs no privilege, so a listing may show what cannot be
 // opened; a parent that does not exist lists nothing.
 func (s *Store) Directories(ctx context.Context, parent DirID, after string) iter.Seq2[Directory, error] {
 	const op = "list directories"
-	return pages(op, after, func(after string) ([]Directory, error) {
+	return pages(ctx, s.c, op, after, func(after string) (*call, error) {
 		filter := `{"parent_directory_id":` + quoteJSON(string(parent)) + nameAfter(after) + `}`
-		return fetchList(ctx, s.c, s.list(op, "/directories/", string(parent), filter, byName, "", pageSize), directoryOf)
-	}, func(d Directory) string { return d.Name })
+		return s.list(op, "/directories/", string(parent), filter, byName, "", pageSize), nil
+	}, directoryOf, func(d Directory) string { return d.Name })
 }
 
 // Files lists the files of a directory in order of name, from behind after (""
@@ -142,7 +73,7 @@ func (s *Store) Entries(ctx context.Context, dir DirID, after string) iter.Seq2[
 
 func (s *Store) files(ctx context.Context, dir DirID, after, selector string) iter.Seq2[File, error] {
 	const op = "list files"
-	return pages(op, after, func(after string) ([]File, error) {
+	return pages(ctx, s.c, op, after, func(after string) (*call, error) {
 		if err := checkedID(op, string(dir)); err != nil {
 			return nil, err
 		}
@@ -150,8 +81,8 @@ func (s *Store) files(ctx context.Context, dir DirID, after, selector string) it
 		if after != "" {
 			filter = `{"name":{"$gt":` + quoteJSON(after) + `}}`
 		}
-		return fetchList(ctx, s.c, s.listFiles(op, dir, string(dir), filter, selector, pageSize), fileOf)
-	}, func(f File) string { return f.Name })
+		return s.listFiles(op, dir, string(dir), filter, selector, pageSize), nil
+	}, fileOf, func(f File) string { return f.Name })
 }
 
 // FlatFiles lists all current files of a workspace in order of id, from behind
@@ -159,15 +90,15 @@ func (s *Store) files(ctx context.Context, dir DirID, after, selector string) it
 // LOW_LEVEL_READ on the workspace.
 func (s *Store) FlatFiles(ctx context.Context, after string) iter.Seq2[File, error] {
 	const op = "list files"
-	return pages(op, after, func(after string) ([]File, error) {
+	return pages(ctx, s.c, op, after, func(after string) (*call, error) {
 		filter := ""
 		if after != "" {
 			filter = `{"id":{"$gt":` + quoteJSON(after) + `}}`
 		}
 		k := s.list(op, "/files/", s.name, filter, `{"id":1}`, fileSelector, pageSize)
 		k.query = k.query.Add(wire.ParamScope, strconv.Itoa(wire.ScopeCurrent))
-		return fetchList(ctx, s.c, k, fileOf)
-	}, func(f File) string { return string(f.ID) })
+		return k, nil
+	}, fileOf, func(f File) string { return string(f.ID) })
 }
 
 // byName is a unique order within one directory: paging without one may skip or
