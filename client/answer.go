@@ -16,7 +16,7 @@ import (
 
 var (
 	// errTooLong ends the reading of an answer that would not end.
-	errTooLong = fmt.Errorf("the answer is longer than %d bytes", maxAnswer)
+	errTooLong = errors.New("the answer is too long")
 	// errCutOff is a list that is not a whole JSON array: the only way in which a
 	// server can report an error in the middle of one (part 1 section 1.7).
 	errCutOff = errors.New("the list is cut off")
@@ -78,11 +78,10 @@ func (g *largeGate) leave() {
 
 // take reads the answer of a request that was carried out.
 func (k *call) take(h http.Header, body io.Reader, token string) error {
-	limited := &bounded{body, maxAnswer}
 	if k.each != nil {
-		return k.each(h, limited)
+		return k.each(h, body)
 	}
-	b, err := io.ReadAll(limited)
+	b, err := io.ReadAll(body)
 	if err != nil {
 		return err
 	}

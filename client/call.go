@@ -176,7 +176,7 @@ func (c *Client) once(ctx context.Context, k *call, s session) (h http.Header, e
 	}
 	gate := &largeGate{slots: c.large, done: ctx.Done(), rest: watch.rest}
 	defer gate.leave() // when the answer has been made sense of
-	if err := k.take(res.Header, gate.admit(body), s.token); err != nil {
+	if err := k.take(res.Header, gate.admit(&bounded{body, c.maxAnswer}), s.token); err != nil {
 		return nil, k.unreadable(ctx, err, s.token)
 	}
 	return res.Header, nil

@@ -53,6 +53,7 @@ type Client struct {
 	large     chan struct{} // one entry for each large answer that is being read
 	listed    atomic.Int64  // bytes that lists under way have brought
 	maxListed int64
+	maxAnswer int64
 
 	mu struct {
 		sync.Mutex
@@ -66,7 +67,7 @@ type Client struct {
 // it serves the session, and when it cannot be reached any more the others are
 // tried. New makes no request; [Invalid] when a seed is malformed.
 func New(seeds []string, o Options) (*Client, error) {
-	c := &Client{o: o, large: make(chan struct{}, maxLarge), maxListed: maxListed}
+	c := &Client{o: o, large: make(chan struct{}, maxLarge), maxListed: maxListed, maxAnswer: maxAnswer}
 	for _, s := range seeds {
 		p, err := parseSeed(s)
 		if err != nil {

@@ -160,6 +160,9 @@ func TestHostileAnswers(t *testing.T) {
 			s := hostile(t, f)
 			ctx := t.Context()
 			content := Content{File: someID, Version: Version{1, 0}, Size: 10}
+			if name != "empty records without end" { // one with the real bound; scanning takes its time
+				s.c.maxAnswer = 4 << 20
+			}
 			// 64 MiB, read into a buffer that grows, and what comes of 250,000 rows.
 			inMemory(t, 700<<20, func() { assert.Error(t, listErr(s)) })
 			inMemory(t, 32<<20, func() {

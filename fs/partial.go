@@ -172,7 +172,7 @@ func (p *partialDir) Create(ctx context.Context, name string, flags, mode uint32
 		}
 		return p.enter(ctx, n, out), h, open, 0
 	}
-	d, err := p.ws.fs.queue.Create(octx, p.target(name), nil)
+	d, err := p.ws.fs.queue.Create(octx, p.target(name), p.ws.newMeta(posix{}, mode, caller))
 	if err != nil {
 		return nil, nil, 0, errnoOf(octx, err)
 	}

@@ -21,15 +21,18 @@ type partialNode struct {
 	ino  uint64
 	gen  uint64
 
-	mu       sync.Mutex
-	bp       client.BreakpointFile // as last seen; guarded by mu
-	known    bool                  // bp is valid; guarded by mu
-	draft    *writeback.Draft      // guarded by mu
-	mtime    time.Time             // set by a program, in memory only; guarded by mu
-	px       posix                 // likewise, kept for the conversion; guarded by mu
-	opens    int                   // guarded by mu
-	writers  int                   // guarded by mu
-	detached bool                  // guarded by mu
+	mu    sync.Mutex
+	bp    client.BreakpointFile // as last seen; guarded by mu
+	known bool                  // bp is valid; guarded by mu
+	draft *writeback.Draft      // guarded by mu
+	mtime time.Time             // set by a program, in memory only; guarded by mu
+	px    posix                 // likewise, kept for the conversion; guarded by mu
+	// made is mode and owner of the creation here: the bytes can be read as long as
+	// they are spooled, and nobody may who may not read the file that it becomes.
+	made     posix // guarded by mu
+	opens    int   // guarded by mu
+	writers  int   // guarded by mu
+	detached bool  // guarded by mu
 }
 
 var (
@@ -55,9 +58,28 @@ func (n *partialNode) take(bp client.BreakpointFile) {
 }
 
 func (n *partialNode) join(d *writeback.Draft) {
+	meta := d.Meta()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.draft = d
+	if meta != nil {
+		n.made = decodePosix(meta) // it was created here, perhaps in an earlier run
+	}
+}
+
+// attrsLocked is what the breakpoint file has of mode and owner.
+func (n *partialNode) attrsLocked() posix {
+	px := n.px
+	if px.Perm == nil {
+		px.Perm = n.made.Perm
+	}
+	if px.UID == nil {
+		px.UID = n.made.UID
+	}
+	if px.GID == nil {
+		px.GID = n.made.GID
+	}
+	return px
 }
 
 func (n *partialNode) detach() {
@@ -136,19 +158,20 @@ func (n *partialNode) fill(out *fuse.Attr) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	opt := &n.ws.fs.opt
+	px := n.attrsLocked()
 	out.Ino, out.Mode, out.Nlink = n.ino, syscall.S_IFREG|opt.FileMode, 1
-	if n.px.Perm != nil {
-		out.Mode = syscall.S_IFREG | *n.px.Perm
+	if px.Perm != nil {
+		out.Mode = syscall.S_IFREG | *px.Perm
 	}
 	if n.detached {
 		out.Nlink = 0
 	}
 	out.Owner = fuse.Owner{Uid: opt.UID, Gid: opt.GID}
-	if n.px.UID != nil {
-		out.Uid = *n.px.UID
+	if px.UID != nil {
+		out.Uid = *px.UID
 	}
-	if n.px.GID != nil {
-		out.Gid = *n.px.GID
+	if px.GID != nil {
+		out.Gid = *px.GID
 	}
 	mtime := latest(n.bp.CreateTime, n.bp.UploadTime)
 	if d := n.liveLocked(); d != nil {
@@ -304,10 +327,11 @@ func (n *partialNode) attributed() bool {
 func (n *partialNode) metaFor(onto *client.File) map[string]string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	px, major := n.px, 1
+	px, major := n.attrsLocked(), 1
 	var base map[string]string
 	if onto != nil {
-		base, major = onto.Metadata, onto.Version.Major+1
+		// A version keeps the mode and owner of its file unless a program set others.
+		px, base, major = n.px, onto.Metadata, onto.Version.Major+1
 	}
 	if !n.mtime.IsZero() {
 		px.MTime, px.Major = n.mtime, major

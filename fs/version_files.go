@@ -22,7 +22,8 @@ type versionList struct {
 	gen uint64
 
 	mu   sync.Mutex
-	file client.File // the current version, for times and owner; guarded by mu
+	file client.File // the current version, for times; guarded by mu
+	of   *fileNode   // the file, for owner and permissions; guarded by mu
 }
 
 var (
@@ -44,19 +45,40 @@ func (ws *workspace) versionListOf(n *fileNode) (*versionList, syscall.Errno) {
 	})
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.file = *rec
+	l.file, l.of = *rec, n
 	return l, 0
 }
 
 func (l *versionList) fill(out *fuse.Attr) {
 	l.mu.Lock()
-	f := l.file
+	f, of := l.file, l.of
 	l.mu.Unlock()
-	opt := &l.ws.fs.opt
 	t := f.ModTime()
-	out.Ino, out.Mode, out.Nlink, out.Size = l.ino, syscall.S_IFDIR|opt.DirMode, 2, 4096
-	out.Owner = fuse.Owner{Uid: opt.UID, Gid: opt.GID}
+	perm, owner := of.guard()
+	out.Ino, out.Mode, out.Nlink, out.Size = l.ino, syscall.S_IFDIR|listPerm(perm), 2, 4096
+	out.Owner = owner
 	out.SetTimes(&t, &t, &t)
+}
+
+// listPerm is who may use the directory of a file's versions: whoever may read the
+// file finds and reads them, whoever may write it removes them. What a version
+// itself says is from its time: a file that was closed to others later must not be
+// open to them through its history.
+func listPerm(file uint32) uint32 { return file&0o666 | file&0o444>>2 }
+
+// guard is who may do what with the file now.
+func (n *fileNode) guard() (perm uint32, owner fuse.Owner) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	opt := &n.ws.fs.opt
+	owner = fuse.Owner{Uid: opt.UID, Gid: opt.GID}
+	if n.px.UID != nil {
+		owner.Uid = *n.px.UID
+	}
+	if n.px.GID != nil {
+		owner.Gid = *n.px.GID
+	}
+	return n.permLocked(n.px), owner
 }
 
 // Getattr implements fusefs.NodeGetattrer.

@@ -22,7 +22,7 @@ import (
 func (r *running) serveControl() error {
 	path := controlPath(r.m.stateDir)
 	_ = os.Remove(path) // of a killed mount; the directory's lock is ours
-	l, err := net.Listen("unix", path)
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	if err != nil {
 		return fmt.Errorf("control socket: %w", err)
 	}
@@ -55,7 +55,7 @@ func (r *running) serveControl() error {
 		answer(w, r.stop(ctx))
 	})
 	r.control = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	go func() { _ = r.control.Serve(l) }()
+	go func() { _ = r.control.Serve(ownListener{l}) }()
 	return nil
 }
 

@@ -41,7 +41,7 @@ func addressPath(dir string) string { return filepath.Join(dir, "address") }
 // "default" and generated credentials if it is new. When another process serves
 // it, its address is used.
 func openEmbedded(o embeddedOptions) (*embedded, error) {
-	if err := os.MkdirAll(o.dir, 0o700); err != nil {
+	if err := disk.Private(o.dir, "store"); err != nil {
 		return nil, err
 	}
 	l, fresh, err := ensureEmbeddedLogin(o.dir)

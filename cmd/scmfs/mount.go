@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"runtime/debug"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/sequoiacm/scmfs/internal/disk"
 )
 
 func mountCommand() *cobra.Command {
@@ -49,6 +52,9 @@ $SCMFS_PASSWORD. It is asked for again when the server refuses the session.
 			if err := m.remember(s, cmd.Flags()); err != nil {
 				return err
 			}
+			if err := m.private(); err != nil {
+				return failure(exitMount, err)
+			}
 			if !m.foreground && os.Getenv(daemonMark) == "" {
 				return background(cmd.Context(), m.stateDir, m.logFile, m.place.mountpoint)
 			}
@@ -60,6 +66,20 @@ $SCMFS_PASSWORD. It is asked for again when the server refuses the session.
 	m.flags(cmd)
 	completeMount(cmd)
 	return cmd
+}
+
+// private makes sure that what is kept here is safe from other users: what is not
+// uploaded yet, the log, the control socket, and what was read.
+func (m *mountFlags) private() error {
+	if err := disk.Private(m.stateDir, "journal", "spool"); err != nil {
+		return fmt.Errorf("state directory: %w", err)
+	}
+	if m.cacheDir != "" {
+		if err := disk.Private(m.cacheDir); err != nil {
+			return fmt.Errorf("cache directory: %w", err)
+		}
+	}
+	return nil
 }
 
 // serve mounts and stays until the mount ends.
