@@ -28,6 +28,8 @@ func (s *Server) route(w http.ResponseWriter, q *request) error {
 	// Strangers and forms are not waited for without end, nor is the rest of a
 	// body that is refused here. An upload may take its time, so the deadline
 	// goes before the handler runs. Writers of tests have no deadlines.
+	// Nor does a stranger keep a connection, of which we have only so many.
+	w.Header().Set("Connection", "close")
 	rc := http.NewResponseController(w)
 	_ = rc.SetReadDeadline(time.Now().Add(s.o.HeaderTimeout))
 	salt := q.family == familyAuth && len(q.rest) == 3 && q.rest[1] == "v2" && q.rest[2] == "salt"
@@ -68,6 +70,7 @@ func (s *Server) route(w http.ResponseWriter, q *request) error {
 	if err := s.authenticate(q); err != nil {
 		return err
 	}
+	keepConnection(w)
 	w.Header().Set(wire.HeaderToken, q.token)
 	if err := q.loadParams(w, maxForm); err != nil {
 		return err
@@ -82,6 +85,9 @@ func (s *Server) route(w http.ResponseWriter, q *request) error {
 		return s.serveAPI(w, q)
 	}
 }
+
+// keepConnection is for whoever has a session.
+func keepConnection(w http.ResponseWriter) { w.Header().Del("Connection") }
 
 // authenticate resolves the token: missing is 403, unknown 401 (part 1 section 2.5).
 func (s *Server) authenticate(q *request) error {

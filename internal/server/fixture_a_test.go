@@ -28,6 +28,7 @@ import (
 // Workspaces: "docs" with directories and "flat" without; admin may everything.
 type site struct {
 	t     *testing.T
+	dir   string // of the store
 	repo  *repo.Repo
 	srv   *Server
 	http  *httptest.Server
@@ -58,7 +59,8 @@ func newSite(t *testing.T, change ...func(*siteOptions)) *site {
 	for _, fn := range change {
 		fn(&o)
 	}
-	r, err := repo.Open(t.TempDir(), o.repo)
+	s.dir = t.TempDir()
+	r, err := repo.Open(s.dir, o.repo)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, r.Close()) })
 	require.NoError(t, r.Provision("admin", "docs", true))

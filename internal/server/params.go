@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -19,6 +20,7 @@ import (
 const (
 	maxForm      = 16 << 20
 	maxLoginForm = 64 << 10
+	maxPairs     = 10_000 // an empty pair takes a byte to send and sixteen to keep
 )
 
 // loadParams merges query and form; only POST and PUT have a form, urlencoded or
@@ -59,6 +61,9 @@ func (q *request) loadForm(ct string, limit int64) error {
 	b, err := io.ReadAll(q.Body)
 	if err != nil {
 		return err
+	}
+	if bytes.Count(b, []byte("&")) > maxPairs {
+		return errors.New("too many parameters")
 	}
 	q.addPairs(string(b))
 	return nil

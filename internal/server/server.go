@@ -13,6 +13,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -43,6 +44,7 @@ type Server struct {
 	site     string
 	sessions *sessions
 	throttle throttle
+	hashing  chan struct{} // one entry for each password that is being checked
 	counts   struct {
 		sync.Mutex
 		n map[string]int
@@ -71,7 +73,7 @@ func New(r *repo.Repo, o Options) *Server {
 	if o.HeaderTimeout <= 0 {
 		o.HeaderTimeout = 30 * time.Second
 	}
-	s := &Server{repo: r, o: o, site: r.Site(), sessions: newSessions(o.SessionTTL, o.Now)}
+	s := &Server{repo: r, o: o, site: r.Site(), sessions: newSessions(o.SessionTTL, o.Now), hashing: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2))}
 	s.counts.n = map[string]int{}
 	o.Faults.dropSessions = s.sessions.dropAll
 	o.Faults.refuseForQuota = func() { r.RefuseForQuota(1) }
