@@ -84,6 +84,7 @@ func (n *fileNode) guard() (perm uint32, owner fuse.Owner) {
 // Getattr implements fusefs.NodeGetattrer.
 func (l *versionList) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	l.fill(&out.Attr)
+	out.SetTimeout(guardTimeout)
 	return 0
 }
 

@@ -3,10 +3,16 @@ package fs
 import (
 	"context"
 	"syscall"
+	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
+
+// guardTimeout is how long the kernel believes who may use a directory below
+// .versions: that follows the real file or directory, of whose changes nobody
+// tells it here. Asking costs no request.
+const guardTimeout = time.Millisecond
 
 // versionsDir is a directory below .versions: the names of a real directory,
 // where every file is a directory of its versions.
@@ -42,6 +48,7 @@ func (v *versionsDir) fill(out *fuse.Attr) {
 // Getattr implements fusefs.NodeGetattrer.
 func (v *versionsDir) Getattr(_ context.Context, _ fusefs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	v.fill(&out.Attr)
+	out.SetTimeout(guardTimeout)
 	return 0
 }
 
@@ -58,6 +65,7 @@ func (v *versionsDir) Lookup(ctx context.Context, name string, out *fuse.EntryOu
 	if e.dir != nil {
 		sub := ws.versionsOf(e.dir)
 		sub.fill(&out.Attr)
+		out.SetAttrTimeout(guardTimeout)
 		return ws.fs.inode(ctx, sub, syscall.S_IFDIR, sub.ino, sub.gen), 0
 	}
 	list, errno := ws.versionListOf(e.file)
@@ -65,6 +73,7 @@ func (v *versionsDir) Lookup(ctx context.Context, name string, out *fuse.EntryOu
 		return nil, errno
 	}
 	list.fill(&out.Attr)
+	out.SetAttrTimeout(guardTimeout)
 	return ws.fs.inode(ctx, list, syscall.S_IFDIR, list.ino, list.gen), 0
 }
 

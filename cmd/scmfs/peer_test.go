@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -27,8 +28,8 @@ func TestControlSocketKnowsItsPeer(t *testing.T) {
 	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
 	require.NoError(t, err)
 	require.NoError(t, os.Chmod(path, 0o666))
-	asked := 0
-	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { asked++ })}
+	var asked atomic.Int32
+	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { asked.Add(1) })}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = srv.Serve(ownListener{l}) }()
 	defer func() { _ = srv.Close(); <-done }()
@@ -39,9 +40,9 @@ func TestControlSocketKnowsItsPeer(t *testing.T) {
 		return cmd.Run()
 	}
 	require.NoError(t, ask(0))
-	require.Equal(t, 1, asked)
+	require.EqualValues(t, 1, asked.Load())
 	assert.Error(t, ask(65534))
-	assert.Equal(t, 1, asked, "the other user's request is not even read")
+	assert.EqualValues(t, 1, asked.Load(), "the other user's request is not even read")
 	require.NoError(t, ask(0), "it still listens")
 }
 
