@@ -1,5 +1,5 @@
 # Two targets matter to a new user: demo and test.
-.PHONY: demo test build lint bench clean demo-stop nfpm package package-test image
+.PHONY: demo test build lint vuln fuzz bench clean demo-stop nfpm package package-test image
 
 GO ?= go
 BIN := bin/scmfs
@@ -7,6 +7,7 @@ DEMO ?= $(CURDIR)/demo
 # What the tests and the demo use beside Go and git.
 PACKAGES := fuse3 rsync attr sqlite3 vim
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 # 2.46 and newer need a module of another host (go.digitalxero.dev), which not every proxy has.
 NFPM := github.com/goreleaser/nfpm/v2/cmd/nfpm@v2.45.0
 VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo 0.1.0-dev)
@@ -29,6 +30,17 @@ test:
 
 lint:
 	@sh scripts/lint.sh $(STATICCHECK)
+
+# Needs vuln.go.dev, or another data base of GOVULNDB: it is no part of lint.
+vuln:
+	$(GO) run $(GOVULNCHECK) ./...
+
+# Every fuzz target for a time. As ordinary tests they run their corpora.
+FUZZTIME ?= 60s
+FUZZPARALLEL ?= 1
+
+fuzz:
+	@sh scripts/fuzz.sh $(FUZZTIME) $(FUZZPARALLEL)
 
 # Where the server and the mount of the large benchmark live: a local disk.
 BENCH_DIR ?= /var/tmp/scmfs-bench
