@@ -29,6 +29,10 @@ import (
 var binary string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(workerEnv) != "" {
+		workerMain()
+		return
+	}
 	dir, err := os.MkdirTemp("", "scmfs-integration-")
 	if err != nil {
 		panic(err)
