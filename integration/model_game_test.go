@@ -34,6 +34,7 @@ type game struct {
 	root   string // directory of the run
 	models []*model
 	seed   uint64
+	trace  strings.Builder // what was done in the run
 }
 
 func newGame(t *testing.T, flags ...string) *game {
@@ -98,6 +99,7 @@ func (g *game) play(ops []op) (err error) {
 	g.figures.runs++
 	g.root = fmt.Sprintf("r%d", g.figures.runs)
 	g.models, g.seed = []*model{newModel()}, 0
+	g.trace.Reset()
 	g.proxy.arm(nil)
 	at := "at the start"
 	defer func() {
@@ -157,11 +159,13 @@ func (g *game) reset() {
 
 // one does an operation.
 func (g *game) one(o op) error {
+	fmt.Fprintf(&g.trace, "\n%s:", o)
 	g.seed++
 	m := g.models[0]
 	switch o.kind {
 	case "fault":
 		g.arm(o)
+		fmt.Fprintf(&g.trace, " %s after %d", g.proxy.armed.kind, g.proxy.armed.after)
 		return nil
 	case "kill-server":
 		g.figures.steps++
@@ -182,7 +186,7 @@ func (g *game) one(o op) error {
 	for _, s := range plan(m, o, g.seed) {
 		before := g.models
 		if err := g.step(s); err != nil {
-			return fmt.Errorf("%s by %d: %w", stepText(s), s.who, err)
+			return fmt.Errorf("%s: %w", stepText(s), err)
 		}
 		if g.models == nil || len(g.models[0].handles) == 0 && len(before[0].handles) > 0 && s.Op != "close" {
 			return nil // the mount is another one
@@ -195,7 +199,7 @@ func (g *game) one(o op) error {
 }
 
 func stepText(s step) string {
-	return fmt.Sprintf("%s %s %s flags %#x off %d size %d seed %d handle %d", s.Op, s.Path, s.To, s.Flags, s.Off, s.Size, s.Seed, s.handle)
+	return fmt.Sprintf("program %d: %s %s %s %s flags %#x off %d size %d slot %d", s.who, s.Op, s.Path, s.To, s.Key, s.Flags, s.Off, s.Size, s.Slot)
 }
 
 func (g *game) arm(o op) {
@@ -212,6 +216,7 @@ func (g *game) arm(o op) {
 // step does one step of a worker, in the mount and in the models.
 func (g *game) step(s step) error {
 	g.figures.steps++
+	fmt.Fprintf(&g.trace, "\n\t%s", stepText(s))
 	c := s.call
 	if c.Path != "" {
 		c.Path = g.path(c.Path)
@@ -224,6 +229,7 @@ func (g *game) step(s step) error {
 		return err
 	}
 	if r.Errno != 0 {
+		fmt.Fprintf(&g.trace, " = %v", syscall.Errno(r.Errno))
 		g.figures.errnos++
 	}
 	var next []*model

@@ -2,12 +2,13 @@ package integration
 
 import (
 	"fmt"
+	"maps"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
-	"pgregory.net/rapid"
 )
 
 // op is one random choice; what its numbers mean depends on what there is when it
@@ -48,26 +49,40 @@ var weights = []struct {
 	kind string
 	n    int
 }{
-	{"open", 22}, {"close", 16}, {"write", 14}, {"pwrite", 8}, {"ftruncate", 4}, {"truncate", 3}, {"fsync", 4}, {"mmap", 3},
+	{"open", 22}, {"close", 18}, {"write", 14}, {"pwrite", 8}, {"ftruncate", 4}, {"truncate", 3}, {"fsync", 4}, {"mmap", 3},
 	{"fallocate", 3}, {"fread", 3}, {"rename", 10}, {"unlink", 4}, {"mkdir", 6}, {"rmdir", 2}, {"symlink", 2}, {"chmod", 4},
 	{"utimens", 4}, {"setxattr", 4}, {"removexattr", 2}, {"save", 5}, {"copy", 3}, {"put", 2}, {"take", 3}, {"drop", 1},
-	{"remote-create", 3}, {"remote-write", 4}, {"remote-rename", 2}, {"remote-delete", 2}, {"fault", 12}, {"kill-worker", 1},
+	{"remote-create", 3}, {"remote-write", 4}, {"remote-rename", 2}, {"remote-delete", 2}, {"fault", 16}, {"kill-worker", 2},
 	{"kill-server", 1}, {"kill-mount", 1}, {"remount", 1},
 }
 
-func drawOps(t *rapid.T, least, most int) []op {
+// randomOps is one run.
+func randomOps(r *rand.Rand) []op {
 	var kinds []string
 	for _, w := range weights {
 		kinds = append(kinds, slices.Repeat([]string{w.kind}, w.n)...)
 	}
-	one := rapid.Custom(func(t *rapid.T) op {
-		return op{
-			kind: rapid.SampledFrom(kinds).Draw(t, "kind"), who: rapid.IntRange(0, 5).Draw(t, "who"),
-			a: rapid.IntRange(0, len(modelPaths)-1).Draw(t, "a"), b: rapid.IntRange(0, len(modelPaths)-1).Draw(t, "b"),
-			n: rapid.IntRange(0, 99).Draw(t, "n"), m: rapid.IntRange(0, 99).Draw(t, "m"),
-		}
-	})
-	return rapid.SliceOfN(one, least, most).Draw(t, "ops")
+	ops := make([]op, 20+r.IntN(100))
+	for i := range ops {
+		ops[i] = op{kinds[r.IntN(len(kinds))], r.IntN(6), r.IntN(len(modelPaths)), r.IntN(len(modelPaths)), r.IntN(100), r.IntN(100)}
+	}
+	return ops
+}
+
+func opsText(ops []op) string {
+	var b strings.Builder
+	for _, o := range ops {
+		fmt.Fprintln(&b, o)
+	}
+	return b.String()
+}
+
+// some is a path: one that is there most of the time.
+func some(m *model, n, m100 int) string {
+	if there := slices.Sorted(maps.Keys(m.names)); len(there) > 0 && m100%4 > 0 {
+		return there[n%len(there)]
+	}
+	return modelPaths[n]
 }
 
 // step is an operation of a worker, with paths below the directory of the run.
@@ -102,9 +117,10 @@ func plan(m *model, o op, seed uint64) []step {
 		}
 		s.Flags, s.Size, s.Slot = openFlags[o.n%len(openFlags)], 0o644, m.freeSlot(s.who)
 	case "truncate":
+		s.Path = some(m, o.a, o.b)
 		s.Size = sizeOf(o.n, o.m) * int64(o.b%2)
 	case "rename":
-		s.To = modelPaths[o.b]
+		s.Path, s.To = some(m, o.a, o.m), modelPaths[o.b]
 		if o.n%4 == 0 {
 			s.Flags = unix.RENAME_NOREPLACE
 		}
@@ -113,13 +129,17 @@ func plan(m *model, o op, seed uint64) []step {
 	case "symlink":
 		s.Value = fmt.Sprintf("/proc/self/nowhere/%d", o.n)
 	case "chmod":
+		s.Path = some(m, o.a, o.m)
 		s.Size = []int64{0o600, 0o644, 0o755, 0o444, 0o4755}[o.n%5]
 	case "utimens":
+		s.Path = some(m, o.a, o.m)
 		s.Size = 1_600_000_000_000_000_000 + int64(o.n)*1_000_000_123
 	case "setxattr", "removexattr":
+		s.Path = some(m, o.a, o.n)
 		s.Key, s.Value = fmt.Sprintf("user.k%d", o.n%3), fmt.Sprintf("value %d", o.m)
 		s.Flags = []int{0, 0, unix.XATTR_CREATE, unix.XATTR_REPLACE}[o.b%4]
 	case "unlink", "rmdir":
+		s.Path = some(m, o.a, o.m)
 	case "save":
 		return planSave(m, o, s)
 	case "copy":
@@ -201,7 +221,9 @@ func planSave(m *model, o op, s step) []step {
 
 // planCopy copies as cp does.
 func planCopy(m *model, o op, s step) []step {
-	src, to := m.at(s.Path), modelPaths[o.b]
+	to := modelPaths[o.b]
+	s.Path = some(m, o.a, o.m)
+	src := m.at(s.Path)
 	if src == nil || src.kind != "file" || m.parent(s.Path) != 0 || to == s.Path || len(m.handles) > 4 {
 		return nil
 	}
