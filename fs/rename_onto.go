@@ -119,13 +119,14 @@ func (m move) rebind(n, target *fileNode, rec *client.File) {
 }
 
 // stampOnto sets the attributes of a draft that becomes the next version: its
-// own mode and time, and the metadata of the file it goes onto.
+// own mode and time, and the metadata of the file it goes onto with the extended
+// attributes of its own, which a program that copied them there expects to find.
 func (n *fileNode) stampOnto(d *writeback.Draft, base client.File) {
 	n.mu.Lock()
 	written := n.mtimeLocked(d)
 	px := n.px
 	px.MTime, px.Major = written, base.Version.Major+1
-	meta := px.into(base.Metadata)
+	meta := px.into(xattrsOnto(base.Metadata, n.meta))
 	n.px, n.meta, n.mtimeAt = px, meta, n.ws.fs.opt.Now()
 	n.mu.Unlock()
 	d.SetMeta(meta)

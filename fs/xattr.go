@@ -100,6 +100,17 @@ func xattrSet(meta map[string]string, name string, value []byte) map[string]stri
 	return out
 }
 
+// xattrsOnto returns the metadata of a file that another is renamed onto: its own,
+// with the attributes that the other one brings.
+func xattrsOnto(base, from map[string]string) map[string]string {
+	for _, name := range xattrNames(from) {
+		if v, ok := xattrGet(from, name); ok {
+			base = xattrSet(base, name, v)
+		}
+	}
+	return base
+}
+
 // xattrNames lists the attributes in metadata, sorted.
 func xattrNames(meta map[string]string) []string {
 	var names []string

@@ -76,3 +76,11 @@ func TestXattrAnswerSizes(t *testing.T) {
 	assert.Zero(t, errno)
 	assert.Greater(t, maxMetadata, len(strings.Repeat("x", 1024)))
 }
+
+// A file renamed onto another brings its attributes and keeps the other's.
+func TestXattrsOnto(t *testing.T) {
+	base := map[string]string{"title": "theirs", "note": "old", "x-6f6464": "AP8=", posixKey: "m=600"}
+	from := map[string]string{"note": "new", "odd": "plain now", "x-62696e": "AAE=", posixKey: "m=644"}
+	assert.Equal(t, map[string]string{"title": "theirs", "note": "new", "odd": "plain now", "x-62696e": "AAE=", posixKey: "m=600"}, xattrsOnto(base, from))
+	assert.Equal(t, "old", base["note"], "what was given stays as it is")
+}

@@ -45,6 +45,10 @@ func TestModel(t *testing.T) {
 			fmt.Fprintf(os.Stderr, "%s: %s\n", time.Since(start).Round(time.Second), g.summary())
 		}
 	}
+	t.Log(tCompare, nCompare)
+	for k, v := range tOp {
+		t.Log(k, nOp[k], v)
+	}
 	t.Logf("in %s, to seed %d: %s", time.Since(start).Round(time.Second), seed, g.summary())
 }
 
