@@ -63,7 +63,7 @@ func (m move) draftOnto(ctx context.Context, n, target *fileNode, d *writeback.D
 		return errnoOf(ctx, err)
 	}
 	defer func() { _ = d.Release(ctx) }()
-	n.stampOnto(d, base)
+	n.stampOnto(d, d, base)
 	err := d.RenameOnto(ctx, m.target(), base)
 	if errors.Is(err, writeback.ErrPublished) {
 		// Its close had begun to publish it, and that came first: a file of its own.
@@ -121,9 +121,10 @@ func (m move) rebind(n, target *fileNode, rec *client.File) {
 // stampOnto sets the attributes of a draft that becomes the next version: its
 // own mode and time, and the metadata of the file it goes onto with the extended
 // attributes of its own, which a program that copied them there expects to find.
-func (n *fileNode) stampOnto(d *writeback.Draft, base client.File) {
+// own is the draft that n is written to, if there is one.
+func (n *fileNode) stampOnto(own, d *writeback.Draft, base client.File) {
 	n.mu.Lock()
-	written := n.mtimeLocked(d)
+	written := n.mtimeLocked(own)
 	px := n.px
 	px.MTime, px.Major = written, base.Version.Major+1
 	meta := px.into(xattrsOnto(base.Metadata, n.meta))
@@ -185,7 +186,7 @@ func (m move) fill(ctx context.Context, d *writeback.Draft, n *fileNode, c clien
 	if _, err := io.Copy(io.NewOffsetWriter(writerAt{ctx, d}, 0), src); err != nil {
 		return client.File{}, err
 	}
-	n.stampOnto(d, base)
+	n.stampOnto(nil, d, base) // what is written into d was not changed by that
 	return d.Publish(ctx)
 }
 

@@ -36,7 +36,7 @@ func (m *model) apply(s step) syscall.Errno {
 		if s.Op == "mkdir" {
 			m.add(s.Path, &inode{kind: "dir", mode: uint32(s.Size)})
 		} else {
-			m.add(s.Path, &inode{kind: "link", link: s.Value, published: true, historyOff: true})
+			m.closed(m.add(s.Path, &inode{kind: "link", link: s.Value, change: changed, historyOff: true}))
 		}
 		return 0
 	}

@@ -117,7 +117,7 @@ func (g *game) play(ops []op) (err error) {
 		if err := g.one(o); err != nil {
 			return err
 		}
-		if i%8 == 7 {
+		if i%16 == 15 {
 			if err := g.audit(0); err != nil {
 				return err
 			}

@@ -175,7 +175,7 @@ func (m *model) closed(ino int) {
 	if n.gone || n.change == clean || m.writers(ino) > 0 {
 		return
 	}
-	if heldName(m.pathOf(ino)) {
+	if !n.published && heldName(m.pathOf(ino)) {
 		n.held = true
 		return
 	}
@@ -315,7 +315,7 @@ func (m *model) crashed() []*model {
 			}
 		}
 		switch {
-		case n.held || n.synced != nil && heldName(name):
+		case n.held || n.synced != nil && !n.published && heldName(name):
 			if n.held { // recorded within a second of the close
 				fork(func(_ *model, n *inode) { n.held = true })
 			}

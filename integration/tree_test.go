@@ -99,6 +99,9 @@ func TestRenameMatrix(t *testing.T) {
 	assert.Equal(t, []string{"1.0", "2.0"}, m.versions("t"), "onto an existing file: its next version")
 	assert.Equal(t, "target\n", read(t, m.ws(".versions/t/1.0")))
 	assert.NoFileExists(t, m.ws("s"))
+	sh(t, "cd %s && echo new > s && touch -d @981173106.5 s && setfattr -n user.note -v mine s && mv -f s t", w)
+	assert.Equal(t, "981173106", strings.TrimSpace(sh(t, "stat -c %%Y %s/t", w)), "the time of the file that was moved")
+	assert.Contains(t, sh(t, "getfattr --absolute-names -n user.note %s/t", w), `"mine"`)
 
 	sh(t, "cd %s && mkdir d1 d1/sub d2 && mv -T d1 d2 && test -d d2/sub && test ! -e d1", w)
 	sh(t, "cd %s && mkdir full && touch full/x && mkdir d3", w)
