@@ -286,7 +286,7 @@ func (d *Draft) Retain() error {
 }
 
 // Release takes a handle away. The last one publishes what is still dirty in the
-// background and frees a clean draft.
+// background, unless its name is a temporary one, and frees a clean draft.
 func (d *Draft) Release(context.Context) error {
 	d.mu.Lock()
 	d.mu.handles--
@@ -296,7 +296,11 @@ func (d *Draft) Release(context.Context) error {
 	}
 	dirty := d.dirtyLocked()
 	if dirty && !d.mu.held && !d.mu.abandoned && d.mu.err == nil {
-		d.closeLocked()
+		if d.temporaryLocked() {
+			d.mu.held = true
+		} else {
+			d.closeLocked()
+		}
 	}
 	d.mu.Unlock()
 	if dirty {
