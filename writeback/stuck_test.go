@@ -242,3 +242,19 @@ var errPipe = errors.New("broken pipe")
 type failingWriter struct{}
 
 func (failingWriter) Write([]byte) (int, error) { return 0, errPipe }
+
+// A draft under a temporary name that was changed and never flushed, such as by
+// truncate(2) while somebody has it open, is not published by its last release.
+func TestReleaseKeepsTemporaryNames(t *testing.T) {
+	in(t, Options{}, func(t *testing.T, w *world) {
+		f := w.create(tmp)
+		f.append(40)
+		f.close()
+		require.NoError(t, f.d.Retain())
+		require.NoError(t, f.d.Truncate(w.ctx, 1))
+		require.NoError(t, f.d.Release(w.ctx))
+		w.settle()
+		assert.Empty(t, w.store.everything())
+		assert.True(t, f.d.mu.held, "it waits for its name")
+	})
+}
