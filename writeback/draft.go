@@ -86,6 +86,7 @@ type Draft struct {
 		up        upload
 		promise   *promised // what the record promises, nil: nothing
 		recorded  bool      // a record may exist
+		restamped bool      // the attributes were changed since it was written
 		outdated  bool      // the record of a published content could not be removed
 		journaled string    // the breakpoint file that the record surely names
 		inherited string    // an earlier write's record, which ours replaces
@@ -194,7 +195,7 @@ func (d *Draft) Meta() map[string]string {
 func (d *Draft) SetMeta(m map[string]string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.mu.meta, d.mu.metaSet = maps.Clone(m), true
+	d.mu.meta, d.mu.metaSet, d.mu.restamped = maps.Clone(m), true, true
 }
 
 // Dirty reports whether content, or the existence of the file, is not published.

@@ -79,6 +79,7 @@ func (d *Draft) journal() error {
 	d.mu.Lock()
 	r, had, inherited := d.recordLocked(), d.mu.recorded, d.mu.inherited
 	d.mu.recorded = had || r != nil // even if the writing fails
+	d.mu.restamped = false
 	d.mu.Unlock()
 	switch {
 	case r != nil:
@@ -87,6 +88,9 @@ func (d *Draft) journal() error {
 			err = disk.WriteFile(d.q.fs, "journal", d.q.journalPath(d.id), b)
 		}
 		if err != nil {
+			d.mu.Lock()
+			d.mu.restamped = true
+			d.mu.Unlock()
 			return fmt.Errorf("journal: %w", err)
 		}
 	case had:

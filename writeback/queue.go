@@ -129,7 +129,7 @@ func (q *Queue) Run(ctx context.Context) error {
 func (q *Queue) keepHeld(ctx context.Context) {
 	for _, d := range q.all() {
 		d.mu.Lock()
-		due := d.mu.held && (d.mu.promise == nil || d.mu.promise.gen < d.mu.gen) && d.dirtyLocked() && q.o.Now().Sub(d.mu.modTime) > time.Second
+		due := d.mu.held && (d.mu.promise == nil || d.mu.promise.gen < d.mu.gen || d.mu.restamped) && d.dirtyLocked() && q.o.Now().Sub(d.mu.modTime) > time.Second
 		fetch := d.mu.held && d.mu.partial && d.mu.onto == nil && !d.mu.fetching && q.o.Now().Sub(d.mu.modTime) > time.Second
 		d.mu.fetching = d.mu.fetching || fetch
 		d.mu.Unlock()
@@ -163,7 +163,7 @@ func (q *Queue) Close() error {
 		default:
 			keep = false // its programs never closed it
 		}
-		keep = keep && (d.mu.promise == nil || d.mu.promise.gen < want)
+		keep = keep && (d.mu.promise == nil || d.mu.promise.gen < want || d.mu.restamped)
 		d.mu.Unlock()
 		switch {
 		case keep && s != nil:

@@ -258,3 +258,26 @@ func TestReleaseKeepsTemporaryNames(t *testing.T) {
 		assert.True(t, f.d.mu.held, "it waits for its name")
 	})
 }
+
+// Attributes that were set after the content was made durable survive as well.
+func TestAttributesOfHeldDraftSurvive(t *testing.T) {
+	for name, end := range map[string]func(*testing.T, *world){
+		"stop":  func(t *testing.T, w *world) { w.stop(); require.NoError(t, w.q.Close()) },
+		"crash": func(_ *testing.T, w *world) { time.Sleep(3 * time.Second); w.crash(dice(0)[1]) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, Options{}, func(t *testing.T, w *world) {
+				f := w.create(tmp)
+				f.append(40)
+				f.fsync()
+				f.d.SetMeta(map[string]string{"note": "late"})
+				f.close()
+				end(t, w)
+				require.NoError(t, w.mount())
+				d, ok := w.q.Lookup(target(tmp))
+				require.True(t, ok)
+				assert.Equal(t, "late", d.Meta()["note"])
+			})
+		})
+	}
+}
