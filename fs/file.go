@@ -29,24 +29,25 @@ type fileNode struct {
 	gen  uint64
 	kind uint32 // S_IFMT bits
 
-	mu       sync.Mutex
-	id       client.FileID    // changes once, when a draft becomes the next version of another file
-	rec      *client.File     // nil until published; what it points to never changes; guarded by mu
-	seen     time.Time        // when rec was true at the store; guarded by mu
-	local    time.Time        // last change made through this mount; guarded by mu
-	draft    *writeback.Draft // live; nil while the store's content counts; guarded by mu
-	meta     map[string]string
-	px       posix         // decoded from meta; guarded by mu
-	mtimeAt  time.Time     // when px.MTime was set by a program, zero = it was not; guarded by mu
-	mtimes   mtimeOf       // guarded by mu
-	atime    time.Time     // in memory only; guarded by mu
-	ctime    time.Time     // of a local change that the store has no time for; guarded by mu
-	opens    int           // handles; guarded by mu
-	writers  int           // handles that may write; guarded by mu
-	detached bool          // no name leads here any more; guarded by mu
-	asking   bool          // refresh waits for the store; guarded by mu
-	cached   client.DataID // content of the pages in the kernel; guarded by mu
-	kept     *os.File      // content of a file that was unlinked while open; guarded by mu
+	mu        sync.Mutex
+	id        client.FileID    // changes once, when a draft becomes the next version of another file
+	rec       *client.File     // nil until published; what it points to never changes; guarded by mu
+	seen      time.Time        // when rec was true at the store; guarded by mu
+	local     time.Time        // last change made through this mount; guarded by mu
+	draft     *writeback.Draft // live; nil while the store's content counts; guarded by mu
+	meta      map[string]string
+	px        posix            // decoded from meta; guarded by mu
+	mtimeAt   time.Time        // when px.MTime was set by a program, zero = it was not; guarded by mu
+	mtimes    mtimeOf          // guarded by mu
+	atime     time.Time        // in memory only; guarded by mu
+	ctime     time.Time        // of a local change that the store has no time for; guarded by mu
+	opens     int              // handles; guarded by mu
+	writers   int              // handles that may write; guarded by mu
+	detached  bool             // no name leads here any more; guarded by mu
+	asking    bool             // refresh waits for the store; guarded by mu
+	cached    client.DataID    // content of the pages in the kernel; guarded by mu
+	kept      *os.File         // content of a file that was unlinked while open; guarded by mu
+	keptDraft *writeback.Draft // discarded while open; guarded by mu
 }
 
 // mtimeOf is a modification time that this mount showed for content while it was

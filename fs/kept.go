@@ -5,6 +5,8 @@ import (
 	"errors"
 	"io"
 	"os"
+
+	"github.com/sequoiacm/scmfs/writeback"
 )
 
 // keepReadable copies the content of an open file before the store deletes every
@@ -29,6 +31,16 @@ func (n *fileNode) keepReadable(ctx context.Context) {
 		return
 	}
 	n.kept = f
+}
+
+// keepDraft keeps a draft that is about to be discarded as long as the file is
+// open: a handle joins it with its first read or write only.
+func (n *fileNode) keepDraft(d *writeback.Draft) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.opens > 0 && n.keptDraft == nil && d.Retain() == nil {
+		n.keptDraft = d
+	}
 }
 
 func (n *fileNode) copyOut(ctx context.Context) (*os.File, error) {

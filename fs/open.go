@@ -77,6 +77,12 @@ func (h *handle) openFlags() uint32 {
 // called first, under the lock: whoever opens the file from now on finds what was
 // closed sealed.
 func (n *fileNode) closed(h *handle, seal func()) (lastWriter bool) {
+	var kept *writeback.Draft
+	defer func() {
+		if kept != nil {
+			_ = kept.Release(context.Background()) // of what is discarded: there is nothing to fail
+		}
+	}()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if lastWriter = h.writable && n.writers == 1; lastWriter {
@@ -86,9 +92,11 @@ func (n *fileNode) closed(h *handle, seal func()) (lastWriter bool) {
 	if h.writable {
 		n.writers--
 	}
-	if n.opens == 0 && n.kept != nil {
-		_ = n.kept.Close()
-		n.kept = nil
+	if n.opens == 0 {
+		if n.kept != nil {
+			_ = n.kept.Close()
+		}
+		n.kept, kept, n.keptDraft = nil, n.keptDraft, nil
 	}
 	return lastWriter
 }

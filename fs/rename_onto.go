@@ -35,6 +35,7 @@ func (m move) fileOnto(ctx context.Context, n, target *fileNode) syscall.Errno {
 	}
 	if under != nil && under.Dirty() {
 		// Content that is being written to the old target has lost its name.
+		target.keepDraft(under)
 		if err := under.Discard(); err != nil {
 			return errnoOf(ctx, err)
 		}

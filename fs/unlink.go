@@ -46,6 +46,7 @@ func (n *fileNode) remove(ctx context.Context) syscall.Errno {
 	id, published, d := n.id, n.rec != nil, n.liveLocked()
 	n.mu.Unlock()
 	if d != nil && d.Dirty() {
+		n.keepDraft(d)
 		if err := d.Discard(); err != nil {
 			return errnoOf(ctx, err)
 		}
