@@ -1,5 +1,5 @@
 # Two targets matter to a new user: demo and test.
-.PHONY: demo test build lint vuln fuzz bench clean demo-stop nfpm package package-test image
+.PHONY: demo test soak build lint vuln fuzz bench clean demo-stop nfpm package package-test image
 
 GO ?= go
 BIN := bin/scmfs
@@ -27,6 +27,12 @@ test:
 	@sh scripts/need.sh $(PACKAGES)
 	@sh scripts/need.sh chromium || echo "NOT RUN: the status page in a browser"
 	@sh scripts/test.sh
+
+# Random operations on a real mount with kills and faults, as long as you like.
+SCMFS_SOAK ?= 1h
+soak:
+	@sh scripts/need.sh $(PACKAGES)
+	SCMFS_SOAK=$(SCMFS_SOAK) SCMFS_REQUIRE_FUSE=1 $(GO) test -race -timeout 0 -v -run '^TestModel$$' ./integration
 
 lint:
 	@sh scripts/lint.sh $(STATICCHECK)

@@ -224,10 +224,7 @@ func (g *game) step(s step) error {
 	if c.To != "" {
 		c.To = g.path(c.To)
 	}
-	t0 := time.Now()
 	r, err := g.hands[s.who].do(c)
-	tOp[c.Op] += time.Since(t0)
-	nOp[c.Op]++
 	if err != nil {
 		return err
 	}
@@ -275,7 +272,6 @@ func (m *model) midway(s step) []*model {
 
 // recover starts the killed mount again.
 func (g *game) recover() error {
-	defer func(t time.Time) { tOp["recover"] += time.Since(t); nOp["recover"]++ }(time.Now())
 	g.figures.mountKills++
 	g.proxy.arm(nil)
 	g.dismiss()
@@ -295,7 +291,6 @@ func (g *game) recover() error {
 }
 
 func (g *game) remount() error {
-	defer func(t time.Time) { tOp["remount"] += time.Since(t); nOp["remount"]++ }(time.Now())
 	if err := g.closeAll(); err != nil {
 		return err
 	}
@@ -325,7 +320,6 @@ func (g *game) remount() error {
 // compare looks at the whole tree through the mount, and keeps the models that
 // explain it. What takes a while is waited for.
 func (g *game) compare(wait time.Duration) error {
-	defer func(t time.Time) { tCompare += time.Since(t); nCompare++ }(time.Now())
 	end := time.Now().Add(wait)
 	for {
 		r, err := g.hands[workers].do(call{Op: "tree", Path: g.m.ws(g.root)})
@@ -361,7 +355,6 @@ func (g *game) compare(wait time.Duration) error {
 
 // audit also looks at the store.
 func (g *game) audit(wait time.Duration) error {
-	defer func(t time.Time) { tOp["audit"] += time.Since(t); nOp["audit"]++ }(time.Now())
 	end := time.Now().Add(wait)
 	for {
 		if err := g.compare(time.Until(end)); err != nil {
@@ -392,8 +385,3 @@ func (g *game) audit(wait time.Duration) error {
 		time.Sleep(10 * time.Millisecond)
 	}
 }
-
-var tCompare time.Duration
-var nCompare int
-var tOp = map[string]time.Duration{}
-var nOp = map[string]int{}

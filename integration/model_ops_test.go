@@ -115,9 +115,15 @@ func plan(m *model, o op, seed uint64) []step {
 		if len(m.handles) >= 6 || m.at(s.Path) != nil && m.at(s.Path).kind == "dir" && openFlags[o.n%len(openFlags)] == 0 {
 			return nil
 		}
+		if openFlags[o.n%len(openFlags)]&(syscall.O_WRONLY|syscall.O_RDWR) != 0 && m.written(s.Path) {
+			return nil
+		}
 		s.Flags, s.Size, s.Slot = openFlags[o.n%len(openFlags)], 0o644, m.freeSlot(s.who)
 	case "truncate":
 		s.Path = some(m, o.a, o.b)
+		if m.written(s.Path) {
+			return nil
+		}
 		s.Size = sizeOf(o.n, o.m) * int64(o.b%2)
 	case "rename":
 		s.Path, s.To = some(m, o.a, o.m), modelPaths[o.b]
@@ -151,6 +157,11 @@ func plan(m *model, o op, seed uint64) []step {
 	}
 	return []step{s}
 }
+
+// written tells whether somebody has a file open for writing. Such files are left
+// alone by others: 2.1 speaks of the last one that has the file open, but a close
+// publishes what another, unrelated program has written up to then as well.
+func (m *model) written(p string) bool { return m.writers(m.names[p]) > 0 }
 
 func (m *model) freeSlot(who int) int {
 	for slot := 1; ; slot++ {
@@ -227,7 +238,7 @@ func planCopy(m *model, o op, s step) []step {
 	if src == nil || src.kind != "file" || m.parent(s.Path) != 0 || to == s.Path || len(m.handles) > 4 {
 		return nil
 	}
-	if d := m.at(to); m.parent(to) != 0 || d != nil && d.kind != "file" {
+	if d := m.at(to); m.written(to) || m.parent(to) != 0 || d != nil && d.kind != "file" {
 		return nil
 	}
 	from := m.freeSlot(s.who)

@@ -31,12 +31,6 @@ func TestModel(t *testing.T) {
 	soak, steps := envDuration(t, "SCMFS_SOAK"), int(envNumber(t, "SCMFS_MODEL_STEPS", modelSteps))
 	seed := envNumber(t, "SCMFS_MODEL_SEED", rand.Uint64()>>32)
 	g := newGame(t)
-	defer func() {
-	t.Log(tCompare, nCompare)
-	for k, v := range tOp {
-		t.Log(k, nOp[k], v)
-	}
-	}()
 	start, told := time.Now(), time.Now()
 	for soak > 0 && time.Since(start) < soak || soak == 0 && g.figures.steps < steps {
 		ops := randomOps(rand.New(rand.NewPCG(seed, 0)))
