@@ -90,7 +90,6 @@ type step struct {
 	call
 	who    int
 	handle int // index in model.handles, -1: none
-	copied int64
 }
 
 var openFlags = []int{

@@ -99,7 +99,7 @@ func TestManualPages(t *testing.T) {
 		t.Skip("the rest needs groff")
 	}
 	for _, p := range []string{"scmfs.1", "mount.scmfs.8", "scmfs.yaml.5"} {
-		cmd := exec.CommandContext(t.Context(), "groff", "-man", "-ww", "-Tutf8", filepath.Join(dir, p))
+		cmd := exec.CommandContext(t.Context(), "groff", "-man", "-ww", "-Wbreak", "-Tutf8", filepath.Join(dir, p))
 		cmd.Stdout = nil
 		var complaints strings.Builder
 		cmd.Stderr = &complaints
