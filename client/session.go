@@ -52,6 +52,10 @@ func (c *Client) session(ctx context.Context, stale int) (session, error) {
 		if s.token != "" && s.gen != stale {
 			return s, nil
 		}
+		// A caller that has given up does not start what would outlive it.
+		if err := ctx.Err(); err != nil {
+			return session{}, &Error{Op: "log in", Name: c.o.User, Kind: KindOf(err), Err: err}
+		}
 		// One login for all callers; it outlives the caller that happens to lead.
 		ch := c.login.DoChan("login", func() (any, error) {
 			c.mu.Lock()

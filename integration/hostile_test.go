@@ -152,6 +152,7 @@ func (m *mount) rss() int64 {
 func TestHostileServer(t *testing.T) {
 	g := newGateway(t)
 	m := newMount(t, g.server(t), "--timeout", "20s", "--close-timeout", "20s", "--expiry", "10ms")
+	copied := t.TempDir()
 	around := func() string { return sh(t, "ls -A %s %s", filepath.Dir(m.state), filepath.Dir(m.dir)) }
 	before := around()
 
@@ -169,7 +170,6 @@ func TestHostileServer(t *testing.T) {
 	for _, n := range names {
 		assert.False(t, n.Name() == ".." || strings.ContainsAny(n.Name(), "/\x00\n"), "%q", n.Name())
 	}
-	copied := t.TempDir()
 	_, _ = try(patience, fmt.Sprintf("cd %s && timeout 20 tar cf - --ignore-failed-read . | tar xf - -C %s", m.dir, copied))
 	assert.NoFileExists(t, "/tmp/evil")
 	assert.Contains(t, sh(t, "grep ' %s ' /proc/self/mountinfo", m.dir), "nosuid,nodev", "the server's 7777 is worth nothing")

@@ -292,7 +292,7 @@ func TestConflictKeepsBoth(t *testing.T) {
 func TestFullSpoolDisk(t *testing.T) {
 	s := newServer(t, "--fault", "hang@PUT /breakpointfiles/*")
 	small := t.TempDir()
-	sh(t, "mount -t tmpfs -o size=24m tmpfs %s", small)
+	sh(t, "mount -t tmpfs -o size=24m,mode=700 tmpfs %s", small)
 	t.Cleanup(func() { _, _ = try(10*time.Second, "umount -l "+small) })
 	m := &mount{t: t, s: s, dir: t.TempDir(), state: small, http: freePort(t), args: []string{"--timeout", "3s", "--close-timeout", "3s", "--spool-min-free", "2MiB", "--increment-size", "5MiB"}}
 	m.start()
