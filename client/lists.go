@@ -51,7 +51,7 @@ func (s *Store) Directories(ctx context.Context, parent DirID, after string) ite
 	return pages(ctx, s.c, op, after, func(after string) (*call, error) {
 		filter := `{"parent_directory_id":` + quoteJSON(string(parent)) + nameAfter(after) + `}`
 		return s.list(op, "/directories/", string(parent), filter, byName, "", pageSize), nil
-	}, directoryOf, func(d Directory) string { return d.Name })
+	}, eachBy(directoryOf), func(d Directory) string { return d.Name })
 }
 
 // Files lists the files of a directory in order of name, from behind after (""
@@ -82,7 +82,7 @@ func (s *Store) files(ctx context.Context, dir DirID, after, selector string) it
 			filter = `{"name":{"$gt":` + quoteJSON(after) + `}}`
 		}
 		return s.listFiles(op, dir, string(dir), filter, selector, pageSize), nil
-	}, fileOf, func(f File) string { return f.Name })
+	}, fileRows, func(f File) string { return f.Name })
 }
 
 // FlatFiles lists all current files of a workspace in order of id, from behind
@@ -98,7 +98,7 @@ func (s *Store) FlatFiles(ctx context.Context, after string) iter.Seq2[File, err
 		k := s.list(op, "/files/", s.name, filter, `{"id":1}`, fileSelector, pageSize)
 		k.query = k.query.Add(wire.ParamScope, strconv.Itoa(wire.ScopeCurrent))
 		return k, nil
-	}, fileOf, func(f File) string { return string(f.ID) })
+	}, fileRows, func(f File) string { return string(f.ID) })
 }
 
 // byName is a unique order within one directory: paging without one may skip or
@@ -130,7 +130,7 @@ func (s *Store) listFiles(op string, dir DirID, name, filter, selector string, l
 // Needs no privilege.
 func (s *Store) LookupDirectory(ctx context.Context, parent DirID, name string) (Directory, error) {
 	k := s.list("look up directory", "/directories/", name, `{"parent_directory_id":`+quoteJSON(string(parent))+`,"name":`+quoteJSON(name)+`}`, byName, "", 1)
-	return first(ctx, s.c, k, directoryOf)
+	return first(ctx, s.c, k, eachBy(directoryOf))
 }
 
 // LookupFile finds a file of a directory by name; [NotExist] when there is none.
@@ -143,7 +143,7 @@ func (s *Store) LookupFile(ctx context.Context, dir DirID, name string) (File, e
 		if err := checkedID(op, string(dir)); err != nil {
 			return File{}, err
 		}
-		f, err := first(ctx, s.c, s.listFiles(op, dir, name, filter, fileSelector, 1), fileOf)
+		f, err := first(ctx, s.c, s.listFiles(op, dir, name, filter, fileSelector, 1), fileRows)
 		if KindOf(err) != DirectoriesDisabled {
 			return f, err
 		}
@@ -151,12 +151,12 @@ func (s *Store) LookupFile(ctx context.Context, dir DirID, name string) (File, e
 	}
 	k := s.list(op, "/files/", name, filter, `{"create_time":-1,"id":-1}`, fileSelector, 1)
 	k.query = k.query.Add(wire.ParamScope, strconv.Itoa(wire.ScopeCurrent))
-	return first(ctx, s.c, k, fileOf)
+	return first(ctx, s.c, k, fileRows)
 }
 
-func first[R, V any](ctx context.Context, c *Client, k *call, convert func(*R) (V, error)) (V, error) {
+func first[V any](ctx context.Context, c *Client, k *call, decode rowsOf[V]) (V, error) {
 	var none V
-	rows, err := fetchList(ctx, c, k, convert)
+	rows, err := fetchList(ctx, c, k, decode)
 	switch {
 	case err != nil:
 		return none, err
@@ -171,7 +171,7 @@ func first[R, V any](ctx context.Context, c *Client, k *call, convert func(*R) (
 func (s *Store) Versions(ctx context.Context, id FileID) ([]File, error) {
 	k := &call{op: "list versions", name: string(id), path: "/files/",
 		query: s.ws().Add(wire.ParamScope, strconv.Itoa(wire.ScopeAll)).Add(wire.ParamFilter, `{"id":`+quoteJSON(string(id))+`}`).Add(wire.ParamSelector, fileSelector)}
-	out, err := fetchList(ctx, s.c, k, fileOf)
+	out, err := fetchList(ctx, s.c, k, fileRows)
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +193,7 @@ func (s *Store) BreakpointFiles(ctx context.Context, prefix string) iter.Seq2[Br
 		if prefix != "" {
 			k.query = k.query.Add(wire.ParamFilter, `{"file_name":{"$gte":`+quoteJSON(prefix)+`,"$lt":`+quoteJSON(prefix+"\U0010ffff")+`}}`)
 		}
-		rows, err := fetchList(ctx, s.c, k, s.breakpointOf)
+		rows, err := fetchList(ctx, s.c, k, eachBy(s.breakpointOf))
 		if err != nil {
 			yield(BreakpointFile{}, err)
 			return

@@ -22,16 +22,33 @@ const (
 	maxListed = 1 << 30
 )
 
+// rowsOf reads all rows of a list, at most maxRows.
+type rowsOf[V any] func(b []byte) ([]V, error)
+
+// eachBy is for lists of which convert makes the rows.
+func eachBy[R, V any](convert func(*R) (V, error)) rowsOf[V] {
+	return func(b []byte) ([]V, error) { return decodeRows(b, convert) }
+}
+
+// fileRows is for lists of files, the long ones: what scanFiles does not
+// understand, or has too many rows, is for decodeRows to read or to refuse.
+func fileRows(b []byte) ([]File, error) {
+	if files, ok := scanFiles(b); ok {
+		return files, nil
+	}
+	return decodeRows(b, fileOf)
+}
+
 // fetchList fetches a JSON array. Anything but one complete array is an error:
 // the server can report a failure in the middle in no other way (part 1 section
 // 1.7). The whole is read first, up to a limit: a decoder on the stream looks at
 // blanks again and again, and a server may send any number of them.
-func fetchList[R, V any](ctx context.Context, c *Client, k *call, convert func(*R) (V, error)) ([]V, error) {
+func fetchList[V any](ctx context.Context, c *Client, k *call, decode rowsOf[V]) ([]V, error) {
 	k.method = http.MethodGet
 	var rows []V
 	k.takeBody = func(b []byte) (err error) {
 		k.size = int64(len(b))
-		rows, err = decodeRows(b, convert) // a retry starts over
+		rows, err = decode(b) // a retry starts over
 		return err
 	}
 	_, err := c.do(ctx, k)
@@ -82,7 +99,7 @@ func cutOff(err error) error {
 
 // pages runs keyset paging by a unique string key: each page starts behind the
 // last row of the one before, so that concurrent changes cannot shift rows.
-func pages[R, V any](ctx context.Context, c *Client, op, after string, page func(after string) (*call, error), convert func(*R) (V, error), key func(V) string) iter.Seq2[V, error] {
+func pages[V any](ctx context.Context, c *Client, op, after string, page func(after string) (*call, error), decode rowsOf[V], key func(V) string) iter.Seq2[V, error] {
 	return func(yield func(V, error) bool) {
 		var zero V
 		held := int64(0)
@@ -92,7 +109,7 @@ func pages[R, V any](ctx context.Context, c *Client, op, after string, page func
 			k, err := page(after)
 			var rows []V
 			if err == nil {
-				rows, err = fetchList(ctx, c, k, convert)
+				rows, err = fetchList(ctx, c, k, decode)
 			}
 			if err != nil {
 				yield(zero, err)

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/sequoiacm/scmfs/internal/scan"
 )
 
 // posixKey is the one custom_metadata key that holds what SCM has no field for:
@@ -65,18 +67,10 @@ func decodePosix(metadata map[string]string) posix {
 	if !ok {
 		return posix{}
 	}
-	var raw map[string]json.RawMessage
-	if json.Unmarshal([]byte(text), &raw) != nil {
-		return posix{}
-	}
-	var j posixJSON
-	uid, gid := int64(-1), int64(-1)
-	for name, into := range map[string]any{
-		"type": &j.Type, "mode": &j.Mode, "uid": &uid, "gid": &gid,
-		"mtime": &j.MTime, "major": &j.Major, "link": &j.Link, "rdev": &j.Rdev,
-	} {
-		if v, ok := raw[name]; ok {
-			_ = json.Unmarshal(v, into) // a field of the wrong type stays unset
+	j, uid, gid, ok := scanPosix(text)
+	if !ok {
+		if j, uid, gid, ok = parsePosix(text); !ok {
+			return posix{}
 		}
 	}
 	p := posix{UID: id32(uid), GID: id32(gid), Rdev: j.Rdev}
@@ -100,6 +94,57 @@ func decodePosix(metadata map[string]string) posix {
 		p.MTime, p.Major = t, j.Major
 	}
 	return p
+}
+
+// scanPosix reads what encode writes. Each row of a listing has it, so that
+// parsePosix alone took a tenth of the time of listing a directory.
+func scanPosix(text string) (j posixJSON, uid, gid int64, ok bool) {
+	uid, gid = -1, -1
+	s := scan.New([]byte(text))
+	s.Object(func(key []byte) {
+		switch string(key) {
+		case "type":
+			j.Type = string(s.Text())
+		case "mode":
+			j.Mode = string(s.Text())
+		case "uid":
+			uid = s.Int()
+		case "gid":
+			gid = s.Int()
+		case "mtime":
+			j.MTime = string(s.Text())
+		case "major":
+			j.Major = int(s.Int())
+		case "link":
+			j.Link = string(s.Text())
+		case "rdev":
+			v := s.Int()
+			if j.Rdev = uint32(v); int64(j.Rdev) != v {
+				s.Fail()
+			}
+		default:
+			s.Fail()
+		}
+	})
+	return j, uid, gid, s.End()
+}
+
+// parsePosix reads what others may have written: each field by itself.
+func parsePosix(text string) (j posixJSON, uid, gid int64, ok bool) {
+	uid, gid = -1, -1
+	var raw map[string]json.RawMessage
+	if json.Unmarshal([]byte(text), &raw) != nil {
+		return j, uid, gid, false
+	}
+	for name, into := range map[string]any{
+		"type": &j.Type, "mode": &j.Mode, "uid": &uid, "gid": &gid,
+		"mtime": &j.MTime, "major": &j.Major, "link": &j.Link, "rdev": &j.Rdev,
+	} {
+		if v, ok := raw[name]; ok {
+			_ = json.Unmarshal(v, into) // a field of the wrong type stays unset
+		}
+	}
+	return j, uid, gid, true
 }
 
 func id32(v int64) *uint32 {

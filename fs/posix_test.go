@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 	"pgregory.net/rapid"
 )
 
@@ -69,4 +70,34 @@ func TestPosixIntoKeepsOtherKeys(t *testing.T) {
 	out := posix{}.into(in)
 	assert.Equal(t, map[string]string{"a": "1"}, out, "nothing set: no key")
 	assert.Contains(t, in, posixKey, "the argument stays as it was")
+}
+
+// FuzzPosixText: whatever is scanned is what the thorough way makes of it.
+func FuzzPosixText(f *testing.F) {
+	perm, id := uint32(0o640), uint32(1000)
+	p := posix{Type: syscall.S_IFLNK, Perm: &perm, UID: &id, GID: &id, MTime: time.Unix(-3, 5), Major: 2, Link: "../a \"b\"\n", Rdev: 7}
+	f.Add(p.encode())
+	f.Add(`{"mode":"0640","major":1.5,"rdev":4294967296,"uid":null,"mode":"0600"}`)
+	_, _, _, ok := scanPosix(p.encode())
+	require.True(f, ok)
+	f.Fuzz(func(t *testing.T, text string) {
+		j, uid, gid, ok := scanPosix(text)
+		if !ok {
+			return
+		}
+		j2, uid2, gid2, ok := parsePosix(text)
+		require.True(t, ok)
+		assert.Equal(t, j2, j)
+		assert.Equal(t, []int64{uid2, gid2}, []int64{uid, gid})
+	})
+}
+
+func BenchmarkDecodePosix(b *testing.B) {
+	m := posix{MTime: time.Unix(1795599043, 649923611), Major: 1}.into(nil)
+	b.ReportAllocs()
+	for b.Loop() {
+		if p := decodePosix(m); p.Major != 1 {
+			b.Fatal(p)
+		}
+	}
 }

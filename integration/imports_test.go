@@ -16,12 +16,13 @@ const module = "github.com/sequoiacm/scmfs/"
 // ours says which of our packages a package may import.
 var ours = map[string][]string{
 	"cmd/scmfs":            {"client", "fs", "writeback", "internal/readcache", "internal/disk", "internal/server", "internal/server/repo", "internal/wire"},
-	"fs":                   {"client", "internal/readcache", "writeback"},
+	"fs":                   {"client", "internal/readcache", "internal/scan", "writeback"},
 	"writeback":            {"client", "internal/disk"},
-	"client":               {"internal/wire"},
+	"client":               {"internal/scan", "internal/wire"},
 	"internal/readcache":   {"client"},
 	"internal/server":      {"internal/server/repo", "internal/wire"},
 	"internal/server/repo": {"internal/wire", "internal/disk"},
+	"internal/scan":        {},
 	"internal/wire":        {},
 	"internal/disk":        {},
 	"internal/storetest":   {"client", "internal/server", "internal/server/repo", "internal/wire", "internal/disk"},
