@@ -17,6 +17,10 @@ import (
 // its old name is taken again, the file gets it back, the new content becomes its
 // next version, and what the temporary name shows from then on is a local copy of
 // the content that was put aside.
+//
+// Only names that programs do this with count, see [writeback.Queue.PutsAside]:
+// with any other temporary name, a file that rename(2) had put at the store would
+// be taken from there by somebody who makes a new file of the old name.
 
 // asideWindow is how long after a rename the old name may be taken again. The
 // programs need milliseconds; a person who renames a file and makes another one
@@ -70,7 +74,7 @@ func (a *asides) take(was nameIn, now time.Time) (aside, bool) {
 // putAside remembers a file that a rename gave a temporary name.
 func (m move) putAside(n *fileNode) {
 	fs := m.from.ws.fs
-	if n.kind == syscall.S_IFREG && fs.queue.Temporary(m.target()) && !fs.queue.Temporary(m.from.ws.target(m.from.id, m.name)) {
+	if n.kind == syscall.S_IFREG && fs.queue.PutsAside(m.target()) && !fs.queue.Temporary(m.from.ws.target(m.from.id, m.name)) {
 		m.from.ws.asides.put(nameIn{m.from.id, m.name}, aside{n: n, dir: m.to, name: m.newName, at: fs.opt.Now()})
 	}
 }

@@ -27,7 +27,11 @@ func beforeSave(t *testing.T, m *mount, name string) saved {
 	t.Helper()
 	sh(t, "mkdir %s && echo old > %s && chmod 640 %s", m.ws(name), m.ws(name, "doc"), m.ws(name, "doc"))
 	s := saved{m: m, ws: m.s.api().Workspace("default"), name: name}
-	s.id = s.onServer(t)["doc"].ID
+	require.Eventually(t, func() bool { // an asynchronous mount takes a moment
+		f, ok := s.onServer(t)["doc"]
+		s.id = f.ID
+		return ok
+	}, patience, 20*time.Millisecond)
 	return s
 }
 
@@ -141,6 +145,22 @@ func TestPutAsideIsKept(t *testing.T) {
 	files := s.onServer(t)
 	assert.Equal(t, s.id, files["doc.1"].ID)
 	assert.NotEqual(t, s.id, files["doc"].ID)
+}
+
+// 8.6 What is renamed to a temporary name that is for new content only is at the
+// store and stays there, whoever takes the old name.
+func TestRenamedToTemporaryStaysAtTheStore(t *testing.T) {
+	m := newMount(t, newServer(t))
+	for i, to := range []string{".doc.AbC123", "doc.part", ".goutputstream-AB12CD", "sedAb12Cd"} {
+		s := beforeSave(t, m, fmt.Sprintf("other%d", i))
+		sh(t, "cd %s && mv doc %s && echo new > doc", m.ws(s.name), to)
+		files := s.onServer(t)
+		assert.Equal(t, s.id, files[to].ID, to)
+		assert.Contains(t, files, "doc")
+		assert.NotEqual(t, s.id, files["doc"].ID, to)
+		assert.Equal(t, []string{"1.0"}, m.versions(s.name+"/doc"), to)
+		assert.Equal(t, "old\n", read(t, m.ws(s.name, to)))
+	}
 }
 
 // 8.6 What is put aside and stays is on this machine soon, and needs neither the

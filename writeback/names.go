@@ -4,24 +4,30 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path"
+	"slices"
 	"strings"
 )
 
 // DefaultHeldNames are the temporary names of known programs. A file closed
 // under one is not published until it has another name. Patterns are those of
 // path.Match; rsync's is special, see held.
-var DefaultHeldNames = []string{
+var DefaultHeldNames = slices.Concat(contentNames, []string{
+	"*~",        // backups: vim, emacs
+	"~*.tmp",    // MS Office: Word's new content and what it puts aside
+	"*~RF*.TMP", // ReplaceFile of Windows, through a gateway
+	"ppt????.tmp",
+	excelPattern,
+})
+
+// contentNames are those under which programs only write what is new. No program
+// renames the file that it saves to one of them.
+var contentNames = []string{
 	rsyncPattern, // .name.XXXXXX
 	"4913",       // vim's test for a writable directory
-	"*~",         // backups
 	".*.sw?",     // vim
 	".~lock.*#",  // LibreOffice
 	"lu*.tmp",    // LibreOffice
 	"~$*",        // MS Office
-	"~*.tmp",     // MS Office: Word's new content and what it puts aside
-	"*~RF*.TMP",  // ReplaceFile of Windows, through a gateway
-	"ppt????.tmp",
-	excelPattern,
 	".goutputstream-*",
 	"*.part",
 	"*.crdownload",
@@ -38,6 +44,14 @@ const excelPattern = "[0-9A-F][0-9A-F][0-9A-F][0-9A-F][0-9A-F][0-9A-F][0-9A-F][0
 // Temporary tells whether a name is one under which nothing is published.
 func (q *Queue) Temporary(t Target) bool {
 	return !t.Partial && held(q.rules(t.Workspace).heldNames, t.Name)
+}
+
+// PutsAside tells whether a program that renames a file to a name may be saving
+// that file anew: a temporary name, but not one that is only for new content.
+// Whoever renames a published file to such a name wants it to be there, at the
+// store, as rename(2) has said.
+func (q *Queue) PutsAside(t Target) bool {
+	return q.Temporary(t) && !held(contentNames, t.Name)
 }
 
 // held tells whether a name is a temporary one.

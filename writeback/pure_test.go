@@ -116,6 +116,22 @@ func TestHeldNames(t *testing.T) {
 	assert.False(t, held([]string{"[bad"}, "[bad"), "a pattern that is none matches nothing")
 }
 
+// A file that was renamed to a name which is only for new content stays where it
+// is: what is under the old name afterwards is another file.
+func TestNamesThatPutAside(t *testing.T) {
+	q := &Queue{o: Options{HeldNames: append([]string{"*.mine"}, DefaultHeldNames...)}}
+	for _, name := range []string{"report~", "~WRL0002.tmp", "1A2B3C4D.tmp", "pptC1F0.tmp", "a.docx~RF1a2b3c.TMP", "report.mine"} {
+		assert.True(t, q.PutsAside(Target{Name: name}), name)
+		assert.False(t, q.PutsAside(Target{Name: name, Partial: true}), name)
+	}
+	for _, name := range []string{".a.AbC123", "4913", ".report.txt.swp", ".~lock.report.odt#", "lu1234abcd.tmp", "~$report.docx",
+		".goutputstream-ABC123", "film.mkv.part", "film.crdownload", "sedX1y2Z3"} {
+		assert.True(t, q.Temporary(Target{Name: name}), name)
+		assert.False(t, q.PutsAside(Target{Name: name}), name)
+	}
+	assert.False(t, q.PutsAside(Target{Name: "report.pdf"}))
+}
+
 func TestBreakpointNames(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		name := breakpointName("a1b2c3", rapid.String().Draw(t, "name"))
