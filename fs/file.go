@@ -214,6 +214,13 @@ func (n *fileNode) doubt() {
 	n.seen, n.local = time.Time{}, time.Time{}
 }
 
+// expire makes the next look ask the store: where the file was, it is no longer.
+func (n *fileNode) expire() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.seen = time.Time{}
+}
+
 // revalidate makes sure that the record is not older than the expiry. A fresh
 // listing of the directory answers without a request.
 func (n *fileNode) revalidate(ctx context.Context) syscall.Errno {

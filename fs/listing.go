@@ -178,6 +178,7 @@ func (l *listing) list(probe bool) *fetch {
 // finish installs what a fetch brought and wakes its readers.
 func (l *listing) finish(f *fetch, rows []row, err error) {
 	n := -1
+	var gone []row
 	l.mu.Lock()
 	if err == nil {
 		if len(f.changes) > 0 {
@@ -187,6 +188,7 @@ func (l *listing) finish(f *fetch, rows []row, err error) {
 			rows = c.apply(rows, true)
 		}
 		if l.fetch == f { // a probe that a full listing overtook has missed changes
+			gone = missing(l.rows, rows)
 			l.rows, l.at, l.shared, l.huge = rows, f.at, true, len(rows) > pageRows
 			l.subdirs = countDirs(rows)
 			l.until = believed(f.at, l.ws.fs.opt.Now(), l.ws.fs.opt.Expiry)
@@ -199,12 +201,32 @@ func (l *listing) finish(f *fetch, rows []row, err error) {
 		l.fetch = nil
 	}
 	l.mu.Unlock()
+	for _, r := range gone {
+		// Its node may have been looked at since, and the kernel may know the name: an
+		// open with O_CREAT would open the file that is no more, and make none.
+		if n := l.ws.files.peek(r.file.ID); n != nil {
+			n.expire()
+		}
+	}
 	f.finish(rows, err)
 	if n >= 0 {
 		for _, old := range l.ws.fs.budget.set(l, n) {
 			old.forget()
 		}
 	}
+}
+
+// missing returns the files of old that are not in rows; both are sorted by name.
+func missing(old, rows []row) (out []row) {
+	for _, r := range old {
+		for len(rows) > 0 && rows[0].name < r.name {
+			rows = rows[1:]
+		}
+		if r.file != nil && (len(rows) == 0 || rows[0].name != r.name || rows[0].file == nil || rows[0].file.ID != r.file.ID) {
+			out = append(out, r)
+		}
+	}
+	return out
 }
 
 // lookup finds one name. ttl is how long the answer may be believed.

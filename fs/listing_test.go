@@ -7,6 +7,7 @@ import (
 	"iter"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -340,4 +341,38 @@ func TestManyLookupsInAnExpiredDirectory(t *testing.T) {
 		assert.Equal(t, 2, store.all.count("Files", "Directories"), "listed once")
 		assert.LessOrEqual(t, store.all.count(), 10, "the names before that, two requests each")
 	})
+}
+
+// 1.3 What a listing does not have any more is not opened, however short ago its
+// node was looked at.
+func TestFileThatAListingLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, store := newTestListing(t, true)
+		store.put(t, "gone", "stays")
+		listAll(t, l)
+		rows, ok := l.snapshot()
+		require.True(t, ok)
+		gone, stays := l.ws.file(rows[0].file), l.ws.file(rows[1].file)
+		time.Sleep(900 * time.Millisecond)
+		l.ws.file(rows[0].file) // looked up again, in the listing that is still believed
+		l.ws.file(rows[1].file)
+		require.NoError(t, store.DeleteFile(t.Context(), rows[0].file.ID))
+		time.Sleep(200 * time.Millisecond)
+		assert.Equal(t, []string{"stays"}, listAll(t, l))
+		store.all.count()
+		assert.Equal(t, syscall.ESTALE, gone.revalidate(t.Context()), "the kernel looks the name up again")
+		assert.Equal(t, 1, store.all.count())
+		assert.Zero(t, stays.revalidate(t.Context()))
+		assert.Zero(t, store.all.count(), "the others cost nothing")
+	})
+}
+
+func TestMissing(t *testing.T) {
+	file := func(name, id string) row { return row{name: name, file: &client.File{ID: client.FileID(id), Name: name}} }
+	dir := row{name: "d", dir: &client.Directory{Name: "d"}}
+	old := []row{file("a", "1"), file("b", "2"), dir, file("e", "3"), file("f", "4")}
+	assert.Empty(t, missing(nil, old))
+	assert.Empty(t, missing(old, old))
+	assert.Equal(t, []string{"a", "b", "e", "f"}, rowNames(missing(old, nil)))
+	assert.Equal(t, []string{"b", "e", "f"}, rowNames(missing(old, []row{file("a", "1"), file("b", "9"), file("c", "2"), {name: "e", dir: dir.dir}})))
 }
