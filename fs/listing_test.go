@@ -15,6 +15,8 @@ import (
 	"github.com/sequoiacm/scmfs/client"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/sequoiacm/scmfs/writeback"
 )
 
 // newTestListing returns the listing of a workspace's root in a tree without a
@@ -348,6 +350,7 @@ func TestManyLookupsInAnExpiredDirectory(t *testing.T) {
 func TestFileThatAListingLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, store := newTestListing(t, true)
+		l.ws.fs.queue = new(writeback.Queue) // nothing is being written
 		store.put(t, "gone", "stays")
 		listAll(t, l)
 		rows, ok := l.snapshot()
@@ -368,7 +371,9 @@ func TestFileThatAListingLost(t *testing.T) {
 }
 
 func TestMissing(t *testing.T) {
-	file := func(name, id string) row { return row{name: name, file: &client.File{ID: client.FileID(id), Name: name}} }
+	file := func(name, id string) row {
+		return row{name: name, file: &client.File{ID: client.FileID(id), Name: name}}
+	}
 	dir := row{name: "d", dir: &client.Directory{Name: "d"}}
 	old := []row{file("a", "1"), file("b", "2"), dir, file("e", "3"), file("f", "4")}
 	assert.Empty(t, missing(nil, old))
