@@ -16,6 +16,7 @@ import (
 // one with [client.RootDir].
 type dirNode struct {
 	fusefs.Inode
+	noXattr
 
 	ws   *workspace
 	id   client.DirID

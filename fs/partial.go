@@ -18,6 +18,7 @@ import (
 // bytes that the server has. A name here is a breakpoint file's name.
 type partialDir struct {
 	fusefs.Inode
+	noXattr
 	ws  *workspace
 	ino uint64
 	gen uint64

@@ -16,6 +16,7 @@ import (
 // partialNode is one breakpoint file.
 type partialNode struct {
 	fusefs.Inode
+	noXattr
 	ws   *workspace
 	name string // the breakpoint file's name; it never changes
 	ino  uint64
@@ -338,14 +339,6 @@ func (n *partialNode) metaFor(onto *client.File) map[string]string {
 	}
 	return px.into(base)
 }
-
-// Setxattr implements fusefs.NodeSetxattrer: a breakpoint file has no metadata.
-func (n *partialNode) Setxattr(context.Context, string, []byte, uint32) syscall.Errno {
-	return syscall.EOPNOTSUPP
-}
-
-// Removexattr implements fusefs.NodeRemovexattrer.
-func (n *partialNode) Removexattr(context.Context, string) syscall.Errno { return syscall.EOPNOTSUPP }
 
 func (n *partialNode) tree() *FS                { return n.ws.fs }
 func (n *partialNode) number() uint64           { return n.ino }

@@ -17,6 +17,7 @@ import (
 // is found but not listed.
 type rootNode struct {
 	fusefs.Inode
+	noXattr
 	fs     *FS
 	status *statusDir
 	born   time.Time

@@ -15,6 +15,7 @@ import (
 // statusDir is .scmfs: what the mount says about itself, one file per report.
 type statusDir struct {
 	fusefs.Inode
+	noXattr
 	fs    *FS
 	files map[string]*statusFile
 	ino   uint64
@@ -78,6 +79,7 @@ func (s *statusDir) Rmdir(context.Context, string) syscall.Errno { return syscal
 // statusFile is one report: the state at the time of the open.
 type statusFile struct {
 	fusefs.Inode
+	noXattr
 	fs     *FS
 	report func() any
 	ino    uint64

@@ -16,6 +16,7 @@ import (
 // of its versions, named by the version.
 type versionList struct {
 	fusefs.Inode
+	noXattr
 	ws  *workspace
 	id  client.FileID
 	ino uint64

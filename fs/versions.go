@@ -18,6 +18,7 @@ const guardTimeout = time.Millisecond
 // where every file is a directory of its versions.
 type versionsDir struct {
 	fusefs.Inode
+	noXattr
 	of  *dirNode
 	ino uint64
 	gen uint64

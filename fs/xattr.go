@@ -18,8 +18,6 @@ var (
 	_ fusefs.NodeListxattrer   = (*fileNode)(nil)
 	_ fusefs.NodeRemovexattrer = (*fileNode)(nil)
 	_ fusefs.NodeGetxattrer    = (*dirNode)(nil)
-	_ fusefs.NodeSetxattrer    = (*dirNode)(nil)
-	_ fusefs.NodeRemovexattrer = (*dirNode)(nil)
 )
 
 const (
@@ -248,23 +246,10 @@ func (n *fileNode) Removexattr(ctx context.Context, name string) syscall.Errno {
 	return n.store(octx, px, xattrSet(meta, name, nil), false)
 }
 
-// Directories have no field for attributes.
-
-// Getxattr implements fusefs.NodeGetxattrer.
-func (d *dirNode) Getxattr(_ context.Context, name string, dest []byte) (uint32, syscall.Errno) {
+// Getxattr implements fusefs.NodeGetxattrer: a directory has its id and nothing else.
+func (d *dirNode) Getxattr(ctx context.Context, name string, dest []byte) (uint32, syscall.Errno) {
 	if name == scmPrefix+"id" {
 		return answer([]byte(d.id), dest)
 	}
-	if !strings.HasPrefix(name, userPrefix) {
-		return 0, errForeign
-	}
-	return 0, syscall.ENODATA
+	return d.noXattr.Getxattr(ctx, name, dest)
 }
-
-// Setxattr implements fusefs.NodeSetxattrer.
-func (d *dirNode) Setxattr(context.Context, string, []byte, uint32) syscall.Errno {
-	return syscall.EOPNOTSUPP
-}
-
-// Removexattr implements fusefs.NodeRemovexattrer.
-func (d *dirNode) Removexattr(context.Context, string) syscall.Errno { return syscall.EOPNOTSUPP }
