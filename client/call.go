@@ -46,7 +46,7 @@ const (
 	maxError  = 64 << 10
 	// Of answers longer than smallAnswer this many are read at a time.
 	smallAnswer = 1 << 20
-	maxLarge    = 4
+	maxLarge    = 2
 	// maxHeader keeps a request below the gateway's 8 KiB (part 1 section 1.6).
 	maxHeader = 7 << 10
 )

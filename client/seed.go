@@ -23,9 +23,9 @@ func parseSeed(s string) (seed, error) {
 	switch {
 	case scheme != "http" && scheme != "https":
 		return seed{}, fmt.Errorf("seed: the scheme must be http or https")
-	case strings.Contains(host, "@"):
-		// It would become an Authorization header, which a gateway takes for S3
-		// (part 1 section 1.3); and it may hold a password, so it is not shown.
+	case strings.Contains(rest, "@"):
+		// In the host it would become an Authorization header, which a gateway takes for S3
+		// (part 1 section 1.3); and anywhere there may be a password before it, so it is not shown.
 		return seed{}, fmt.Errorf("seed: a user name does not belong here")
 	case !ok || site == "":
 		return seed{}, fmt.Errorf("seed %q: want HOST:PORT/SITE", s)
