@@ -61,6 +61,8 @@ func FuzzXattr(f *testing.F) {
 	f.Add("user.posix", []byte("{}"), "posix", `{"mode":"0600"}`)
 	f.Add("user.x-61", []byte{0, 255}, "x-61", "!")
 	f.Add("user."+strings.Repeat("n", 200), []byte(nil), "x-", "")
+	f.Add("user.a", []byte("v"), strings.Repeat("k", 300), "v")
+	f.Add("user.a", []byte("v"), "x-6100", "dg==")
 	f.Fuzz(func(t *testing.T, name string, value []byte, key, other string) {
 		if !strings.HasPrefix(name, userPrefix) || len(name) == len(userPrefix) || value == nil {
 			return
@@ -79,7 +81,7 @@ func FuzzXattr(f *testing.F) {
 			t.Fatalf("%q is still there", name)
 		}
 		for _, n := range xattrNames(set) {
-			if !strings.HasPrefix(n, userPrefix) || len(n) == len(userPrefix) {
+			if !strings.HasPrefix(n, userPrefix) || len(n) == len(userPrefix) || len(n) > 255 || strings.Contains(n, "\x00") {
 				t.Fatalf("listed as %q", n)
 			}
 		}

@@ -32,6 +32,8 @@ const (
 	// comes in a response header, percent-encoded, and a gateway takes 8 KiB.
 	maxMetadata = 2048
 
+	maxXattrName = 255 // bytes, XATTR_NAME_MAX of the kernel
+
 	xattrCreate  = 1
 	xattrReplace = 2
 )
@@ -109,18 +111,22 @@ func xattrsOnto(base, from map[string]string) map[string]string {
 	return base
 }
 
-// xattrNames lists the attributes in metadata, sorted.
+// xattrNames lists the attributes in metadata, sorted. What other programs keep
+// there under a name that no attribute can have is left out: in a list of names
+// that NULs separate it would be read as something else.
 func xattrNames(meta map[string]string) []string {
 	var names []string
 	for k := range meta {
-		switch short, odd := strings.CutPrefix(k, oddPrefix); {
-		case k == posixKey:
-		case !odd:
-			names = append(names, userPrefix+k)
-		default:
-			if b, err := hex.DecodeString(short); err == nil && len(b) > 0 {
-				names = append(names, userPrefix+string(b))
+		short, odd := strings.CutPrefix(k, oddPrefix)
+		if odd {
+			b, err := hex.DecodeString(short)
+			if err != nil {
+				continue
 			}
+			short = string(b)
+		}
+		if k != posixKey && short != "" && len(userPrefix+short) <= maxXattrName && !strings.Contains(short, "\x00") {
+			names = append(names, userPrefix+short)
 		}
 	}
 	slices.Sort(names)
