@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"strconv"
-	"strings"
 	"syscall"
 	"time"
 
@@ -119,8 +118,8 @@ func (p procFS) statusField(id uint32, field string) (string, bool) {
 		return "", false
 	}
 	for line := range bytes.Lines(b) {
-		if v, ok := strings.CutPrefix(string(line), field); ok {
-			return strings.TrimSpace(v), true
+		if v, ok := bytes.CutPrefix(line, []byte(field)); ok {
+			return string(bytes.TrimSpace(v)), true
 		}
 	}
 	return "", false
