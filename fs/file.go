@@ -239,10 +239,8 @@ func (n *fileNode) revalidate(ctx context.Context) syscall.Errno {
 	n.mu.Unlock()
 
 	if l := n.ws.listingOf(rec.Dir); l != nil {
-		if rows, ok := l.snapshot(); ok {
-			if r, ok := findRow(rows, rec.Name); ok && r.file != nil && r.file.ID == id {
-				return n.refreshed(r.file, open)
-			}
+		if r, ok := l.known(rec.Name); ok && r.file != nil && r.file.ID == id {
+			return n.refreshed(r.file, open)
 		}
 	}
 	f, err := n.ws.store.File(ctx, id)

@@ -143,15 +143,16 @@ func (l *listing) isEmpty() {
 	l.until = l.at.Add(l.ws.fs.opt.Expiry)
 }
 
-// snapshot returns fresh rows, which the caller must not change.
-func (l *listing) snapshot() ([]row, bool) {
+// known finds a name in rows that are fresh. It hands out no rows: after that the
+// next change would have to copy all of them, and a program that makes files asks
+// before each.
+func (l *listing) known(name string) (row, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.freshLocked() <= 0 {
-		return nil, false
+		return row{}, false
 	}
-	l.shared = true
-	return l.rows, true
+	return findRow(l.rows, name)
 }
 
 // list returns the fetch in flight, or begins one. Rows that are still fresh
