@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"runtime/debug"
 	"syscall"
 
@@ -82,6 +83,10 @@ func (m *mountFlags) private() error {
 	return nil
 }
 
+// gcFloor is added to what the garbage collector believes to be in use, so that it
+// runs after 16 MiB of garbage at the earliest.
+const gcFloor = 48 << 20
+
 // serve mounts and stays until the mount ends.
 func (m *mountFlags) serve(ctx context.Context) error {
 	signals := make(chan os.Signal, 4)
@@ -106,6 +111,10 @@ func (m *mountFlags) serve(ctx context.Context) error {
 		// 2,290 bytes each at 100, 2,130 at 50, 1,890 at 35. A random read takes 90 us
 		// of processor time at 50 and 93 at 35.
 		debug.SetGCPercent(35)
+		// A small heap would be collected all the time then: 4,000 new small files took
+		// 121 collections, with this 13. Nobody touches it, so it takes no memory.
+		floor := make([]byte, gcFloor)
+		defer runtime.KeepAlive(floor)
 	}
 	sup := supervisorFrom(os.Getenv, os.Getpid())
 	r, err := m.start(ctx, log)
