@@ -276,6 +276,14 @@ func (m *model) onto(ino int, a, b *inode) {
 	a.xattrs, a.anyXattrs = x, a.anyXattrs || b.anyXattrs
 }
 
+// overSynced is what fsync promised with what was written over it since: as on a
+// local disk that may have survived as well.
+func (n *inode) overSynced() []byte {
+	b := slices.Clone(n.synced)
+	copy(b, n.data)
+	return b
+}
+
 // crashed returns what may be there after kill -9 of the mount (2.7, 2.8, 2.12, 6.3).
 func (m *model) crashed() []*model {
 	base := m.clone()
@@ -323,12 +331,21 @@ func (m *model) crashed() []*model {
 				fork(revert)
 			} else if !n.held || !bytes.Equal(n.synced, n.data) {
 				fork(func(_ *model, n *inode) { n.data, n.held = n.synced, true })
+				if over := n.overSynced(); !bytes.Equal(over, n.synced) {
+					fork(func(_ *model, n *inode) { n.data, n.held = over, true })
+				}
 			}
 		case n.synced != nil:
 			fork(func(_ *model, n *inode) {
 				n.data, n.change = n.synced, max(n.change, perhaps)
 				n.publish()
 			})
+			if over := n.overSynced(); !bytes.Equal(over, n.synced) {
+				fork(func(_ *model, n *inode) {
+					n.data, n.change = over, max(n.change, perhaps)
+					n.publish()
+				})
+			}
 		default:
 			fork(revert)
 		}
