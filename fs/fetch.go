@@ -22,8 +22,9 @@ var (
 // first page reaches the kernel before the last one was asked for.
 type fetch struct {
 	at      time.Time
-	probe   bool     // stops after a page
-	changes []change // local changes since it began; guarded by listing.mu
+	until   time.Time // for rows that were there already: how long they are believed
+	probe   bool      // stops after a page
+	changes []change  // local changes since it began; guarded by listing.mu
 
 	mu   sync.Mutex
 	rows []row         // guarded by mu while not done

@@ -162,7 +162,7 @@ func (l *listing) list(probe bool) *fetch {
 	defer l.mu.Unlock()
 	if l.freshLocked() > 0 {
 		l.shared = true
-		return &fetch{rows: l.rows, done: true, at: l.at}
+		return &fetch{rows: l.rows, done: true, at: l.at, until: l.until}
 	}
 	if l.fetch != nil && (probe || !l.fetch.probe) {
 		return l.fetch
@@ -207,6 +207,7 @@ func (l *listing) finish(f *fetch, rows []row, err error) {
 		// open with O_CREAT would open the file that is no more, and make none.
 		if n := l.ws.files.peek(r.file.ID); n != nil {
 			n.expire()
+			l.ws.fs.nameGone(n)
 		}
 	}
 	f.finish(rows, err)

@@ -407,3 +407,21 @@ func TestMissing(t *testing.T) {
 	assert.Equal(t, []string{"a", "b", "e", "f"}, rowNames(missing(old, nil)))
 	assert.Equal(t, []string{"b", "e", "f"}, rowNames(missing(old, []row{file("a", "1"), file("b", "9"), file("c", "2"), {name: "e", dir: dir.dir}})))
 }
+
+// 1.3 A name that was listed an expiry ago is not believed for another one because
+// a directory was read again just before.
+func TestRowsOfAnEarlierReadingAreBelievedForWhatIsLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, store := newTestListing(t, true)
+		expiry := l.ws.fs.opt.Expiry
+		store.put(t, "a")
+		h := &dirHandle{dir: &dirNode{ws: l.ws}, rows: l.list(false)}
+		require.NoError(t, h.rows.wait(t.Context()))
+		assert.Equal(t, expiry, h.believed(), "just fetched")
+		time.Sleep(expiry - 10*time.Millisecond)
+		h.rows = l.list(false)
+		assert.Equal(t, 10*time.Millisecond, h.believed())
+		time.Sleep(time.Second)
+		assert.Zero(t, h.believed())
+	})
+}

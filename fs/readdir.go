@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -137,11 +138,22 @@ func (h *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 	}
 	switch {
 	case h.last.dir != nil:
-		return d.enter(ctx, entry{dir: d.ws.dir(*h.last.dir)}, d.ws.fs.opt.Expiry, out), 0
+		return d.enter(ctx, entry{dir: d.ws.dir(*h.last.dir)}, h.believed(), out), 0
 	case h.skip[name]: // was a draft when the directory was opened
 		return d.Lookup(ctx, name, out)
 	}
-	return d.enter(ctx, entry{file: d.ws.file(h.last.file)}, d.ws.fs.opt.Expiry, out), 0
+	return d.enter(ctx, entry{file: d.ws.file(h.last.file)}, h.believed(), out), 0
+}
+
+// believed tells for how long the kernel may believe a name of this reading: an
+// expiry from now for rows that arrive, what is left of it for rows that an
+// earlier reading fetched. Another expiry for those would show a name for two.
+func (h *dirHandle) believed() time.Duration {
+	o := &h.dir.ws.fs.opt
+	if h.rows.until.IsZero() {
+		return o.Expiry
+	}
+	return max(0, h.rows.until.Sub(o.Now()))
 }
 
 // Seekdir implements fusefs.FileSeekdirer. Going back to the start reads anew.

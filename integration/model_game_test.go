@@ -19,6 +19,9 @@ import (
 // workers is how many processes use the mount.
 const workers = 3
 
+// modelExpiry is the mount's --expiry: what others change is seen after it.
+const modelExpiry = 50 * time.Millisecond
+
 // game plays operations on a real mount and on the model of it at once.
 type game struct {
 	t       *testing.T
@@ -42,7 +45,7 @@ func newGame(t *testing.T, flags ...string) *game {
 	g := &game{t: t, s: s, store: s.api().Workspace("default")}
 	g.proxy = newFaultProxy(t, s.addr)
 	s.seed = g.proxy.addr + "/rootsite"
-	g.m = newMount(t, s, append([]string{"--increment-size", "5MiB", "--expiry", "50ms"}, flags...)...)
+	g.m = newMount(t, s, append([]string{"--increment-size", "5MiB", "--expiry", modelExpiry.String()}, flags...)...)
 	t.Cleanup(g.dismiss)
 	require.NoError(t, g.hire())
 	return g
