@@ -247,6 +247,9 @@ func (m *model) rename(from, to string, flags int) syscall.Errno {
 	}
 	m.names[to] = ino
 	delete(m.names, from)
+	if a.held && !heldName(to) {
+		a.publish() // as it is now, whoever has it open again (2.12)
+	}
 	m.closed(ino)
 	return 0
 }
@@ -276,12 +279,15 @@ func (m *model) onto(ino int, a, b *inode) {
 	a.xattrs, a.anyXattrs = x, a.anyXattrs || b.anyXattrs
 }
 
-// overSynced is what fsync promised with what was written over it since: as on a
-// local disk that may have survived as well.
-func (n *inode) overSynced() []byte {
-	b := slices.Clone(n.synced)
-	copy(b, n.data)
-	return b
+// survivors are the contents one of which is there after a crash: what fsync
+// promised, or, as on a local disk, that with what was written over it since.
+func (n *inode) survivors() [][]byte {
+	over := slices.Clone(n.synced)
+	copy(over, n.data)
+	if bytes.Equal(over, n.synced) {
+		return [][]byte{over}
+	}
+	return [][]byte{n.synced, over}
 }
 
 // crashed returns what may be there after kill -9 of the mount (2.7, 2.8, 2.12, 6.3).
@@ -330,19 +336,14 @@ func (m *model) crashed() []*model {
 			if n.synced == nil {
 				fork(revert)
 			} else if !n.held || !bytes.Equal(n.synced, n.data) {
-				fork(func(_ *model, n *inode) { n.data, n.held = n.synced, true })
-				if over := n.overSynced(); !bytes.Equal(over, n.synced) {
-					fork(func(_ *model, n *inode) { n.data, n.held = over, true })
+				for _, data := range n.survivors() {
+					fork(func(_ *model, n *inode) { n.data, n.held = data, true })
 				}
 			}
 		case n.synced != nil:
-			fork(func(_ *model, n *inode) {
-				n.data, n.change = n.synced, max(n.change, perhaps)
-				n.publish()
-			})
-			if over := n.overSynced(); !bytes.Equal(over, n.synced) {
+			for _, data := range n.survivors() {
 				fork(func(_ *model, n *inode) {
-					n.data, n.change = over, max(n.change, perhaps)
+					n.data, n.change = data, max(n.change, perhaps)
 					n.publish()
 				})
 			}
