@@ -54,7 +54,7 @@ func (c *Client) session(ctx context.Context, stale int) (session, error) {
 		}
 		// A caller that has given up does not start what would outlive it.
 		if err := ctx.Err(); err != nil {
-			return session{}, &Error{Op: "log in", Name: c.o.User, Kind: KindOf(err), Err: err}
+			return session{}, c.gaveUp(err)
 		}
 		// One login for all callers; it outlives the caller that happens to lead.
 		ch := c.login.DoChan("login", func() (any, error) {
@@ -74,9 +74,14 @@ func (c *Client) session(ctx context.Context, stale int) (session, error) {
 				return session{}, r.Err
 			}
 		case <-ctx.Done():
-			return session{}, &Error{Op: "log in", Name: c.o.User, Kind: KindOf(ctx.Err()), Err: ctx.Err()}
+			return session{}, c.gaveUp(ctx.Err())
 		}
 	}
+}
+
+// gaveUp is what a caller gets whose context ended before there was a session.
+func (c *Client) gaveUp(err error) error {
+	return &Error{Op: "log in", Name: c.o.User, Kind: KindOf(err), Err: err}
 }
 
 // loginAny tries the seeds in random order; a refusal of the user is final.

@@ -179,7 +179,7 @@ func (l *listing) list(probe bool) *fetch {
 // finish installs what a fetch brought and wakes its readers.
 func (l *listing) finish(f *fetch, rows []row, err error) {
 	n := -1
-	var gone []row
+	var before []row
 	l.mu.Lock()
 	if err == nil {
 		if len(f.changes) > 0 {
@@ -189,7 +189,7 @@ func (l *listing) finish(f *fetch, rows []row, err error) {
 			rows = c.apply(rows, true)
 		}
 		if l.fetch == f { // a probe that a full listing overtook has missed changes
-			gone = missing(l.rows, rows)
+			before = l.rows // nobody changes them any more
 			l.rows, l.at, l.shared, l.huge = rows, f.at, true, len(rows) > pageRows
 			l.subdirs = countDirs(rows)
 			l.until = believed(f.at, l.ws.fs.opt.Now(), l.ws.fs.opt.Expiry)
@@ -202,7 +202,7 @@ func (l *listing) finish(f *fetch, rows []row, err error) {
 		l.fetch = nil
 	}
 	l.mu.Unlock()
-	for _, r := range gone {
+	for _, r := range missing(before, rows) {
 		// Its node may have been looked at since, and the kernel may know the name: an
 		// open with O_CREAT would open the file that is no more, and make none.
 		if n := l.ws.files.peek(r.file.ID); n != nil {

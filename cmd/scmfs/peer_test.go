@@ -18,7 +18,7 @@ import (
 // directory let them in.
 func TestControlSocketKnowsItsPeer(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("needs root, to be another user")
+		t.Skip("only root can become another user, who has to be refused")
 	}
 	dir, err := os.MkdirTemp("", "scmfs-peer-") // t.TempDir is below a directory that nobody else can enter
 	require.NoError(t, err)

@@ -42,7 +42,7 @@ func TestPasswordFile(t *testing.T) {
 
 func TestPasswordFileOfAnother(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can give a file away")
+		t.Skip("only root can give a file to another user, whose password file has to be refused")
 	}
 	path := write(t, "pw", "secret\n", 0o600)
 	require.NoError(t, os.Chown(path, 4711, 0))

@@ -13,7 +13,7 @@ import (
 )
 
 // Scan is a position in a text. After the first thing that it does not
-// understand every method returns a zero value and OK is false for good. Not safe
+// understand every method returns a zero value and End is false for good. Not safe
 // for concurrent use.
 type Scan struct {
 	b   []byte
@@ -23,9 +23,6 @@ type Scan struct {
 
 // New begins at the start of b, which must not change meanwhile.
 func New(b []byte) *Scan { return &Scan{b: b} }
-
-// OK tells whether everything so far was understood.
-func (s *Scan) OK() bool { return !s.bad }
 
 // End tells whether all of the text was read and understood.
 func (s *Scan) End() bool {
@@ -44,8 +41,8 @@ func (s *Scan) blanks() {
 	}
 }
 
-// Is consumes the character c, blanks before it included, if it is next.
-func (s *Scan) Is(c byte) bool {
+// is consumes the character c, blanks before it included, if it is next.
+func (s *Scan) is(c byte) bool {
 	s.blanks()
 	if s.bad || s.i == len(s.b) || s.b[s.i] != c {
 		return false
@@ -54,9 +51,9 @@ func (s *Scan) Is(c byte) bool {
 	return true
 }
 
-// Must consumes c.
-func (s *Scan) Must(c byte) {
-	if !s.Is(c) {
+// must consumes c.
+func (s *Scan) must(c byte) {
+	if !s.is(c) {
 		s.bad = true
 	}
 }
@@ -69,7 +66,7 @@ func (s *Scan) Fail() { s.bad = true }
 func (s *Scan) Object(member func(key []byte)) {
 	s.list('{', '}', func() {
 		key := s.Text()
-		s.Must(':')
+		s.must(':')
 		member(key)
 	})
 }
@@ -78,16 +75,16 @@ func (s *Scan) Object(member func(key []byte)) {
 func (s *Scan) Array(element func()) { s.list('[', ']', element) }
 
 func (s *Scan) list(first, last byte, item func()) {
-	s.Must(first)
-	if s.bad || s.Is(last) {
+	s.must(first)
+	if s.bad || s.is(last) {
 		return
 	}
 	for !s.bad {
 		item()
-		if s.Is(last) {
+		if s.is(last) {
 			return
 		}
-		s.Must(',')
+		s.must(',')
 	}
 }
 
@@ -103,7 +100,7 @@ func (s *Scan) Null() bool {
 
 // Int reads a whole number of at most 18 digits; no fraction, no exponent.
 func (s *Scan) Int() int64 {
-	minus := s.Is('-')
+	minus := s.is('-')
 	start, v := s.i, int64(0)
 	for s.i < len(s.b) && s.b[s.i]-'0' <= 9 {
 		v = 10*v + int64(s.b[s.i]-'0')
@@ -127,7 +124,7 @@ func (s *Scan) Int() int64 {
 // Text reads a string. The bytes are part of the text that is scanned unless
 // there are escapes in them.
 func (s *Scan) Text() []byte {
-	s.Must('"')
+	s.must('"')
 	if s.bad {
 		return nil
 	}
