@@ -100,6 +100,9 @@ type workerState struct{ files map[int]*os.File }
 // do carries out a call; note says which system call an error is of.
 func (w *workerState) do(c *call, r *reply) (note string, err error) {
 	f := w.files[c.Slot]
+	if f == nil && c.Slot != 0 && c.Op != "open" {
+		return c.Op, syscall.EINVAL // the mount was killed since, and this program with it
+	}
 	switch c.Op {
 	case "open":
 		fd, err := syscall.Open(c.Path, c.Flags|syscall.O_CLOEXEC, uint32(c.Size))
