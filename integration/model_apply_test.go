@@ -192,6 +192,7 @@ func (m *model) onHandle(s step) syscall.Errno {
 			if n.synced == nil {
 				n.synced = []byte{}
 			}
+			n.least = len(n.synced)
 		}
 	case "copyrange":
 		for i := range m.handles {

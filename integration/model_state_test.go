@@ -49,6 +49,7 @@ type inode struct {
 	change     change
 	held       bool   // closed under a temporary name
 	synced     []byte // what fsync promised, nil: nothing
+	least      int    // the smallest size since then
 	published  bool
 	stored     []byte // the newest version
 	history    []version
@@ -152,6 +153,7 @@ func (m *model) detach(p string) {
 
 // touch notes new content of a file.
 func (n *inode) touch(data []byte, c change) {
+	n.least = min(n.least, len(data))
 	n.data, n.change = data, max(n.change, c)
 	n.mtime = 0
 }
@@ -280,14 +282,17 @@ func (m *model) onto(ino int, a, b *inode) {
 }
 
 // survivors are the contents one of which is there after a crash: what fsync
-// promised, or, as on a local disk, that with what was written over it since.
-func (n *inode) survivors() [][]byte {
+// promised, or, as on a local disk, that with what was written over it or cut off
+// since (2.8).
+func (n *inode) survivors() (out [][]byte) {
 	over := slices.Clone(n.synced)
 	copy(over, n.data)
-	if bytes.Equal(over, n.synced) {
-		return [][]byte{over}
+	for _, b := range [][]byte{n.synced, over, n.synced[:n.least], over[:n.least]} {
+		if !slices.ContainsFunc(out, func(o []byte) bool { return bytes.Equal(o, b) }) {
+			out = append(out, b)
+		}
 	}
-	return [][]byte{n.synced, over}
+	return out
 }
 
 // crashed returns what may be there after kill -9 of the mount (2.7, 2.8, 2.12, 6.3).
