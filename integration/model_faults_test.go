@@ -58,6 +58,17 @@ func (p *faultProxy) arm(f *fault) {
 	p.armed = f
 }
 
+// sessionsEnded is for a restart of the server, which ends every session: an expiry
+// on top of that would follow right upon the login, and means a missing privilege
+// then (part 1 section 2.5).
+func (p *faultProxy) sessionsEnded() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.armed != nil && p.armed.kind == "expired" {
+		p.armed = nil
+	}
+}
+
 func (p *faultProxy) take() *fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()

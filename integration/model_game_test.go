@@ -173,6 +173,7 @@ func (g *game) one(o op) error {
 	case "kill-server":
 		g.figures.steps++
 		g.restartServer()
+		g.proxy.sessionsEnded()
 		return g.compare(0)
 	case "kill-mount":
 		g.figures.steps++
