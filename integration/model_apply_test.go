@@ -165,6 +165,7 @@ func (m *model) onHandle(s step) syscall.Errno {
 		n.touch(splice(n.data, s.Off, bytesOf(s.Seed, s.Size)), changed)
 	case "mmap":
 		n.touch(splice(n.data, s.Off, bytesOf(s.Seed, s.Size)), changed)
+		n.sync() // msync with MS_SYNC is an fsync
 	case "ftruncate":
 		c := changed
 		if int(s.Size) == len(n.data) {
@@ -187,13 +188,7 @@ func (m *model) onHandle(s step) syscall.Errno {
 			n.touch(b, changed)
 		}
 	case "fsync":
-		if n.change != clean && !n.gone {
-			n.synced = slices.Clip(n.data)
-			if n.synced == nil {
-				n.synced = []byte{}
-			}
-			n.least = len(n.synced)
-		}
+		n.sync()
 	case "copyrange":
 		for i := range m.handles {
 			if o := &m.handles[i]; o.who == h.who && o.slot == int(s.Off) {

@@ -184,6 +184,18 @@ func (m *model) closed(ino int) {
 	n.publish()
 }
 
+// sync is an fsync.
+func (n *inode) sync() {
+	if n.change == clean || n.gone {
+		return
+	}
+	n.synced = slices.Clip(n.data)
+	if n.synced == nil {
+		n.synced = []byte{}
+	}
+	n.least = len(n.synced)
+}
+
 func (n *inode) publish() {
 	n.history = append(slices.Clip(n.history), version{sumOf(n.data), n.change == changed || !n.published})
 	n.stored, n.published = n.data, true
