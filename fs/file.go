@@ -44,6 +44,7 @@ type fileNode struct {
 	opens     int              // handles; guarded by mu
 	writers   int              // handles that may write; guarded by mu
 	detached  bool             // no name leads here any more; guarded by mu
+	leaving   bool             // another file takes over name and id; guarded by mu
 	asking    bool             // refresh waits for the store; guarded by mu
 	cached    client.DataID    // content of the pages in the kernel; guarded by mu
 	kept      *os.File         // content of a file that was unlinked while open; guarded by mu
@@ -135,7 +136,7 @@ func (n *fileNode) adopt(rec client.File) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := n.ws.fs.opt.Now()
-	if n.detached || n.rec != nil && rec.Version.Major < n.rec.Version.Major {
+	if n.detached || n.leaving || n.rec != nil && rec.Version.Major < n.rec.Version.Major {
 		return
 	}
 	n.local = now
@@ -157,6 +158,14 @@ func (n *fileNode) detach() {
 	defer n.mu.Unlock()
 	n.detached = true
 	n.ctime = n.ws.fs.opt.Now()
+}
+
+// leave says that another file is about to take over name and id: the version that
+// it makes is not the content of this node, which somebody may have open.
+func (n *fileNode) leave(leaving bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.leaving = leaving
 }
 
 // live returns the draft that is the file's content at present, nil when the

@@ -228,7 +228,10 @@ func (p *partialDir) Rename(ctx context.Context, name string, newParent fusefs.I
 		if newParent == fusefs.InodeEmbedder(p) {
 			return p.renameWithin(ctx, name, newName)
 		}
-		return syscall.EXDEV
+		if _, ok := newParent.(*partialDir); ok {
+			return syscall.EXDEV
+		}
+		return syscall.EPERM
 	}
 	if to.ws != p.ws {
 		return syscall.EXDEV
@@ -267,18 +270,18 @@ func (p *partialDir) convert(ctx context.Context, n *partialNode, to *dirNode, n
 			onto = &c
 		}
 		target.mu.Unlock()
-		if onto == nil { // a draft that was never published
-			if errno := target.remove(ctx); errno != 0 {
-				return errno
-			}
-		}
 	}
 	f, err := p.ws.fs.queue.Convert(ctx, p.ws.name, n.name, p.ws.target(to.id, newName), n.metaFor(onto), onto)
 	if err != nil {
 		p.ws.fs.log.WithError(err).WithField("file", p.ws.name+"/.partial/"+n.name).Warn("not converted into a file; the breakpoint file is as it was")
 		return errnoOf(ctx, err)
 	}
-	if onto != nil && n.attributed() {
+	if target != nil { // not before: a conversion that is refused leaves the target alone
+		if errno := target.loseDraft(ctx, target.live()); errno != 0 {
+			return errno
+		}
+	}
+	if onto != nil && (n.attributed() || target.kind != syscall.S_IFREG) {
 		// The version has the metadata of the one before; what a program set on the
 		// breakpoint file costs a request.
 		if g, err := p.ws.store.SetMetadata(ctx, f.ID, n.metaFor(onto)); err == nil {
@@ -293,7 +296,10 @@ func (p *partialDir) convert(ctx context.Context, n *partialNode, to *dirNode, n
 	// believe that for long, and the next lookup tells it the file's own.
 	to.list.publish(&f)
 	if target != nil {
-		p.ws.files.unbind(f.ID, target)
+		target.mu.Lock()
+		id := target.id // a draft has its own
+		target.mu.Unlock()
+		p.ws.files.unbind(id, target)
 		target.detach()
 	}
 	p.touched()

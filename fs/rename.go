@@ -90,16 +90,16 @@ func (d *dirNode) Rename(ctx context.Context, name string, newParent fusefs.Inod
 	return errno
 }
 
-// renameOut answers a rename to a place that is not a directory of a workspace.
+// renameOut answers a rename to a place that is not a directory of a workspace:
+// the root, .partial, .versions, .scmfs.
 func (d *dirNode) renameOut(to fusefs.InodeEmbedder) syscall.Errno {
-	if p, ok := to.(*partialDir); ok && p.ws == d.ws {
+	if _, ok := to.(*partialDir); ok {
 		// Not EXDEV: mv would copy the content into a breakpoint file, from which it
 		// cannot be read, and delete the file. Not EINVAL: mv takes that for a move
 		// of a directory into itself.
 		d.ws.fs.log.WithField("workspace", d.ws.name).Info("rename into .partial refused: a file cannot become a breakpoint file again")
-		return syscall.EPERM
 	}
-	return syscall.EXDEV
+	return syscall.EPERM
 }
 
 // move is one rename within a workspace.

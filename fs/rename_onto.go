@@ -22,23 +22,18 @@ func (m move) fileOnto(ctx context.Context, n, target *fileNode) syscall.Errno {
 	target.mu.Unlock()
 
 	switch {
-	case n.kind != syscall.S_IFREG || target.kind != syscall.S_IFREG:
-		return m.replace(ctx, n, target)
 	case rec == nil && d == nil:
 		return syscall.ESTALE
-	case base == nil:
-		// The target was never published: nothing of it can be lost but itself.
-		if errno := target.remove(ctx); errno != 0 {
-			return errno
-		}
-		return m.file(ctx, n)
+	case base == nil, n.kind == syscall.S_IFREG && target.kind != syscall.S_IFREG:
+		// Nothing of the target can be lost but itself: it was never published, or it
+		// is a link or a special file, which a version with content would stay.
+		return m.replace(ctx, n, target)
 	}
-	if under != nil && under.Dirty() {
-		// Content that is being written to the old target has lost its name.
-		target.keepDraft(under)
-		if err := under.Discard(); err != nil {
-			return errnoOf(ctx, err)
-		}
+	if errno := target.loseDraft(ctx, under); errno != 0 {
+		return errno
+	}
+	if n.kind != syscall.S_IFREG {
+		return m.specialOnto(ctx, n, target, *base)
 	}
 	if rec == nil {
 		return m.draftOnto(ctx, n, target, d, *base)
@@ -46,14 +41,59 @@ func (m move) fileOnto(ctx context.Context, n, target *fileNode) syscall.Errno {
 	return m.copyOnto(ctx, n, target, *base)
 }
 
-// replace removes the target first. It serves names that have no history worth
-// keeping: a symbolic link, a fifo; SCM has no way to change what they are.
+// loseDraft drops what is being written to a file that another one replaces: it
+// has lost its name, and stays for whoever has it open.
+func (n *fileNode) loseDraft(ctx context.Context, d *writeback.Draft) syscall.Errno {
+	if d == nil || !d.Dirty() {
+		return 0
+	}
+	n.keepDraft(d)
+	return errnoOf(ctx, d.Discard())
+}
+
+// replace removes the target first.
 func (m move) replace(ctx context.Context, n, target *fileNode) syscall.Errno {
 	if errno := target.remove(ctx); errno != 0 {
 		return errno
 	}
 	m.to.list.drop(m.newName)
 	return m.file(ctx, n)
+}
+
+// specialOnto renames a link or a special file onto a published file. All that it
+// is are its attributes, so the target gets those, in one request: who swaps a
+// link by rename(2) relies on there being no moment without it.
+func (m move) specialOnto(ctx context.Context, n, target *fileNode, base client.File) syscall.Errno {
+	if d := n.live(); d != nil && d.Dirty() {
+		f, err := d.PublishNow(ctx)
+		if err != nil {
+			return errnoOf(ctx, err)
+		}
+		n.finished(d, f)
+		if errno := n.refetch(ctx); errno != 0 {
+			return errno
+		}
+	}
+	n.mu.Lock()
+	px := n.px
+	px.MTime, px.Major = n.mtimeLocked(nil), base.Version.Major
+	meta := px.into(xattrsOnto(base.Metadata, n.meta))
+	n.mu.Unlock()
+	f, err := m.from.ws.store.SetMetadata(ctx, base.ID, meta)
+	if err != nil {
+		return errnoOf(ctx, err)
+	}
+	if f.Metadata == nil {
+		f.Metadata = meta
+	}
+	if errno := m.removeSource(ctx, n); errno != 0 {
+		return errno
+	}
+	n.mu.Lock()
+	n.meta, n.px = meta, px
+	n.mu.Unlock()
+	m.rebind(n, target, &f)
+	return 0
 }
 
 // draftOnto makes a draft the next version of base: how rsync and editors save.
@@ -138,8 +178,9 @@ func (n *fileNode) stampOnto(own, d *writeback.Draft, base client.File) {
 // content is copied into a new version of the target.
 func (m move) copyOnto(ctx context.Context, n, target *fileNode, base client.File) syscall.Errno {
 	ws := m.from.ws
-	if d := n.live(); d != nil && d.Dirty() {
-		if _, err := d.Publish(ctx); err != nil {
+	open := n.live() // who has the source open goes on writing to the target
+	if open != nil && open.Dirty() {
+		if _, err := open.PublishNow(ctx); err != nil {
 			return errnoOf(ctx, err)
 		}
 		if errno := n.refetch(ctx); errno != 0 {
@@ -155,17 +196,29 @@ func (m move) copyOnto(ctx context.Context, n, target *fileNode, base client.Fil
 		return errnoOf(ctx, err)
 	}
 	ws.watch(d) // in async mode it is published later
+	target.leave(true)
 	f, err := m.fill(ctx, d, n, c, base)
+	if err == nil && open != nil {
+		f, err = d.PublishNow(ctx) // what is written next goes onto it
+	}
 	if err != nil {
+		target.leave(false)
 		_ = d.Discard()
 		_ = d.Release(ctx)
 		return errnoOf(ctx, err)
 	}
 	if err := d.Release(ctx); err != nil {
+		target.leave(false)
 		return errnoOf(ctx, err)
 	}
 	if errno := m.removeSource(ctx, n); errno != 0 {
+		target.leave(false)
 		return errno
+	}
+	if open != nil {
+		if err := open.Follow(ctx, m.target(), f); err != nil && !errors.Is(err, writeback.ErrGone) {
+			ws.fs.log.WithError(err).WithField("file", m.target().String()).Warn("renamed at the server, but what is being written to it here would be published under the old name; close it and look (scmfs pending list)")
+		}
 	}
 	if f.ID == "" {
 		f = base

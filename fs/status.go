@@ -16,6 +16,7 @@ import (
 type statusDir struct {
 	fusefs.Inode
 	noXattr
+	fixedNames
 	fs    *FS
 	files map[string]*statusFile
 	ino   uint64

@@ -17,6 +17,7 @@ import (
 type versionList struct {
 	fusefs.Inode
 	noXattr
+	fixedNames
 	ws  *workspace
 	id  client.FileID
 	ino uint64

@@ -19,6 +19,7 @@ const guardTimeout = time.Millisecond
 type versionsDir struct {
 	fusefs.Inode
 	noXattr
+	fixedNames
 	of  *dirNode
 	ino uint64
 	gen uint64

@@ -2,6 +2,7 @@ package writeback
 
 import (
 	"context"
+	"maps"
 
 	"github.com/sequoiacm/scmfs/client"
 )
@@ -18,6 +19,31 @@ func (d *Draft) Rename(ctx context.Context, to Target) error {
 // file of its own in the meantime: a close in the background had begun that.
 func (d *Draft) RenameOnto(ctx context.Context, to Target, base client.File) error {
 	return d.relocate(ctx, to, &base)
+}
+
+// Follow makes a draft that is being written go on as the next version of f, which
+// has the content that the draft published last: a copy, made for a rename onto
+// an existing file. The file that the draft was of may be gone.
+func (d *Draft) Follow(ctx context.Context, to Target, f client.File) error {
+	if err := d.settled(ctx, -1); err != nil {
+		return err
+	}
+	old := place{d.mu.target, d.mu.onto, d.mu.fileID, d.mu.metaSet, d.mu.held}
+	d.putLocked(place{target: to, onto: &f, fileID: f.ID, metaSet: old.metaSet})
+	size := d.mu.origin.Size // what was cut off does not come back
+	d.mu.origin = f.Content()
+	d.mu.origin.Size = min(size, f.Size)
+	if !d.mu.metaSet {
+		d.mu.meta = maps.Clone(f.Metadata)
+	}
+	d.mu.created = false
+	recorded := d.mu.recorded
+	d.mu.Unlock()
+	d.q.moved(d, old.target, old.fileID)
+	if recorded {
+		return d.patiently(ctx, d.journal)
+	}
+	return nil
 }
 
 func (d *Draft) relocate(ctx context.Context, to Target, onto *client.File) error {
