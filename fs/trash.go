@@ -2,9 +2,9 @@ package fs
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/sequoiacm/scmfs/client"
@@ -15,15 +15,15 @@ const (
 	trashCheck = time.Hour     // how often the trash is looked through
 )
 
-// trash is where a workspace keeps what is unlinked: DIR/<day>/<name>, the day in
-// UTC. What is unlinked in there is gone.
+// trash is where a workspace keeps what is unlinked: DIR/<day>/<path>, the day in
+// UTC, the path that the file had. What is unlinked in there is gone. A workspace
+// without directories has names instead, see flatTrash.
 type trash struct {
 	ws *workspace
 
-	mu    sync.Mutex
-	root  client.DirID            // "" = not known yet; guarded by mu
-	days  map[string]client.DirID // guarded by mu
-	isDay map[client.DirID]bool   // guarded by mu
+	mu   sync.Mutex
+	root client.DirID            // "" = not known yet; guarded by mu
+	dirs map[string]client.DirID // by path below root, of today; guarded by mu
 }
 
 // enabled tells whether unlink moves instead of deleting.
@@ -40,63 +40,84 @@ func CheckTrash(dir string) bool {
 	return true
 }
 
-// put moves a published file into the directory of the day.
-func (t *trash) put(ctx context.Context, rec client.File) error {
-	ws := t.ws
-	if !ws.directories {
-		ws.fs.log.WithField("workspace", ws.name).Warn("unlink refused: a trash is asked for, and the workspace has no directories to make one")
-		return syscall.EPERM
+// put moves a published file there, unless it is there already: then it answers
+// false, and the file is to be deleted.
+func (t *trash) put(ctx context.Context, rec client.File) (bool, error) {
+	if !t.ws.directories {
+		return t.putFlat(ctx, rec)
 	}
-	err := t.move(ctx, rec)
+	path, inside, err := t.origin(ctx, rec.Dir)
+	if err != nil || inside {
+		return false, err
+	}
+	err = t.move(ctx, rec, path)
 	if client.KindOf(err) != client.NotExist {
-		return err
+		return true, err
 	}
 	// Either the file is gone, which is as well, or somebody removed the trash.
-	if _, err := ws.store.File(ctx, rec.ID); client.KindOf(err) == client.NotExist {
-		return nil
+	if _, err := t.ws.store.File(ctx, rec.ID); client.KindOf(err) == client.NotExist {
+		return true, nil
 	}
 	t.forget()
-	return t.move(ctx, rec)
+	return true, t.move(ctx, rec, path)
 }
 
-func (t *trash) move(ctx context.Context, rec client.File) error {
-	day, err := t.today(ctx)
+func (t *trash) move(ctx context.Context, rec client.File, path []string) error {
+	into, err := t.place(ctx, path)
 	if err != nil {
 		return err
 	}
 	// Nodes of its own: nobody's listing is touched by a step in between.
-	m := move{from: newDirNode(t.ws, client.Directory{ID: rec.Dir}), to: newDirNode(t.ws, client.Directory{ID: day}), newName: rec.Name}
+	m := move{from: newDirNode(t.ws, client.Directory{ID: rec.Dir}), to: newDirNode(t.ws, client.Directory{ID: into}), newName: rec.Name}
 	_, err = m.published(ctx, rec)
 	if client.KindOf(err) == client.Exist {
 		m.newName = decorated(rec.Name, rec.ID)
 		_, err = m.published(ctx, rec)
 	}
-	if l := t.ws.listingOf(day); l != nil && err == nil {
+	if l := t.ws.listingOf(into); l != nil && err == nil {
 		l.forget()
 	}
 	return err
 }
 
-// holds tells whether a directory is the trash or a day in it.
-func (t *trash) holds(ctx context.Context, dir client.DirID) (bool, error) {
+// origin returns the names that lead to a directory, and whether it is the trash
+// or in it. The tree that the kernel holds usually knows; what it knows may be
+// old, so before something is deleted the store is asked.
+func (t *trash) origin(ctx context.Context, dir client.DirID) (path []string, inside bool, err error) {
 	root, err := t.find(ctx)
-	if err != nil || root == "" {
-		return false, err
+	if err != nil {
+		return nil, false, err
 	}
-	t.mu.Lock()
-	known := dir == root || t.isDay[dir]
-	t.mu.Unlock()
-	if known || dir == client.RootDir {
-		return known, nil
+	for _, ask := range []bool{false, true} {
+		if path, inside, err = t.climb(ctx, dir, root, ask); err != nil || !inside {
+			break
+		}
 	}
-	rec, err := t.ws.store.Directory(ctx, dir)
-	return err == nil && rec.Parent == root, err
+	return path, inside, err
+}
+
+func (t *trash) climb(ctx context.Context, dir, root client.DirID, ask bool) (path []string, inside bool, err error) {
+	for dir != client.RootDir {
+		if dir == root {
+			return nil, true, nil
+		}
+		var rec client.Directory
+		if d := t.ws.dirs.peek(dir); d != nil && !ask {
+			rec = d.record()
+		} else if rec, err = t.ws.store.Directory(ctx, dir); err != nil {
+			return nil, false, err
+		}
+		path = append(path, rec.Name)
+		dir = rec.Parent
+	}
+	slices.Reverse(path)
+	return path, false, nil
 }
 
 func (t *trash) forget() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.root, t.days, t.isDay = "", nil, nil
+	t.root, t.dirs = "", nil
 }
 
 // find looks the trash up; "" when nothing was put there yet.
@@ -143,28 +164,39 @@ func (t *trash) child(ctx context.Context, parent client.DirID, name string, cre
 	return rec, err
 }
 
-func (t *trash) today(ctx context.Context) (client.DirID, error) {
-	name := t.ws.fs.opt.Now().UTC().Format(trashDay)
-	root, err := t.walk(ctx, true)
+// place finds or makes the directory of today for what was in path.
+func (t *trash) place(ctx context.Context, path []string) (client.DirID, error) {
+	day := t.ws.fs.opt.Now().UTC().Format(trashDay)
+	at, err := t.walk(ctx, true)
 	if err != nil {
 		return "", err
 	}
-	t.mu.Lock()
-	day, ok := t.days[name]
-	t.mu.Unlock()
-	if ok {
-		return day, nil
+	below := ""
+	for _, name := range append([]string{day}, path...) {
+		below += "/" + name
+		t.mu.Lock()
+		dir, ok := t.dirs[below]
+		t.mu.Unlock()
+		if !ok {
+			rec, err := t.child(ctx, at, name, true)
+			if err != nil {
+				t.forget()
+				return "", err
+			}
+			dir = rec.ID
+			t.know(day, below, dir)
+		}
+		at = dir
 	}
-	rec, err := t.child(ctx, root, name, true)
-	if err != nil {
-		t.forget()
-		return "", err
-	}
+	return at, nil
+}
+
+// know remembers a directory of the trash, and forgets those of days before.
+func (t *trash) know(day, below string, dir client.DirID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.days == nil {
-		t.days, t.isDay = map[string]client.DirID{}, map[client.DirID]bool{}
+	if _, today := t.dirs["/"+day]; !today {
+		t.dirs = map[string]client.DirID{}
 	}
-	t.days[name], t.isDay[rec.ID] = rec.ID, true
-	return rec.ID, nil
+	t.dirs[below] = dir
 }

@@ -43,7 +43,7 @@ func (fs *FS) emptyTrashes(ctx context.Context) {
 			return
 		}
 		ws := fs.workspace(info)
-		if !info.Directories || !ws.rules.sweeps() {
+		if !ws.rules.sweeps() {
 			continue
 		}
 		if err := ws.trash.empty(ctx, fs.opt.Now().UTC().AddDate(0, 0, -ws.rules.TrashDays)); err != nil {
@@ -55,6 +55,9 @@ func (fs *FS) emptyTrashes(ctx context.Context) {
 // empty deletes the days that ended before a time. A name that is not a day was
 // made by somebody else and stays.
 func (t *trash) empty(ctx context.Context, before time.Time) error {
+	if !t.ws.directories {
+		return t.emptyFlat(ctx, before)
+	}
 	root, err := t.find(ctx)
 	if err != nil || root == "" {
 		return err
@@ -69,7 +72,7 @@ func (t *trash) empty(ctx context.Context, before time.Time) error {
 		}
 	}
 	for _, d := range old {
-		if err := t.emptyDay(ctx, d); err != nil {
+		if err := t.emptyDir(ctx, d.ID); err != nil {
 			return err
 		}
 		t.ws.fs.log.WithField("workspace", t.ws.name).Infof("trash: %s is over and was deleted", d.Name)
@@ -80,9 +83,22 @@ func (t *trash) empty(ctx context.Context, before time.Time) error {
 	return nil
 }
 
-func (t *trash) emptyDay(ctx context.Context, d client.Directory) error {
+// emptyDir deletes a directory and all in it.
+func (t *trash) emptyDir(ctx context.Context, dir client.DirID) error {
+	var dirs []client.DirID
+	for d, err := range t.ws.store.Directories(ctx, dir, "") {
+		if err != nil {
+			return err
+		}
+		dirs = append(dirs, d.ID)
+	}
+	for _, d := range dirs {
+		if err := t.emptyDir(ctx, d); err != nil {
+			return err
+		}
+	}
 	var ids []client.FileID
-	for f, err := range t.ws.store.Files(ctx, d.ID, "") {
+	for f, err := range t.ws.store.Files(ctx, dir, "") {
 		if err != nil {
 			return err
 		}
@@ -93,5 +109,9 @@ func (t *trash) emptyDay(ctx context.Context, d client.Directory) error {
 			return err
 		}
 	}
-	return t.ws.store.DeleteDirectory(ctx, d.ID)
+	err := t.ws.store.DeleteDirectory(ctx, dir)
+	if client.KindOf(err) == client.NotExist {
+		return nil // another mount was faster
+	}
+	return err
 }

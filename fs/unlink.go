@@ -63,15 +63,12 @@ func (n *fileNode) remove(ctx context.Context) syscall.Errno {
 
 // removePublished deletes all versions, or moves them into the trash.
 func (n *fileNode) removePublished(ctx context.Context, id client.FileID) syscall.Errno {
-	if t := &n.ws.trash; t.enabled() && n.kind == syscall.S_IFREG {
-		n.mu.Lock()
-		rec := *n.rec
-		n.mu.Unlock()
-		inside, err := t.holds(ctx, rec.Dir)
-		if err == nil && !inside {
-			err = t.put(ctx, rec)
-		}
-		if err != nil || !inside {
+	n.mu.Lock()
+	rec := *n.rec
+	n.mu.Unlock()
+	// A link that was renamed onto a file has that file's history.
+	if t := &n.ws.trash; t.enabled() && (n.kind == syscall.S_IFREG || rec.Size > 0) {
+		if put, err := t.put(ctx, rec); put || err != nil {
 			return errnoOf(ctx, err)
 		}
 	}

@@ -2,9 +2,7 @@ package integration
 
 import (
 	"os"
-	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -27,35 +25,6 @@ func TestRenameFlags(t *testing.T) {
 	assert.Equal(t, "a\nb\n", sh(t, "cd %s && cat a b", m.ws()), "nothing happened")
 	require.NoError(t, rename("a", "c", unix.RENAME_NOREPLACE))
 	assert.Equal(t, "b\nc\nd\n", sh(t, "ls %s", m.ws()))
-}
-
-// 4.7 The trash.
-func TestTrash(t *testing.T) {
-	s := newServer(t)
-	old, err := s.api().Workspace("default").CreateDirectory(t.Context(), client.RootDir, ".Trash")
-	require.NoError(t, err)
-	ws := s.api().Workspace("default")
-	day, err := ws.CreateDirectory(t.Context(), old.ID, "2001-02-03")
-	require.NoError(t, err)
-	_, err = ws.CreateFile(t.Context(), client.NewFile{Name: "old", Dir: day.ID}, client.BytesBody([]byte("x")))
-	require.NoError(t, err)
-	m := newMount(t, s, "--trash", ".Trash", "--trash-days", "30")
-
-	sh(t, "cd %s && mkdir d && echo 1 > d/f && echo 2 > d/f && rm -r d && echo other > f && rm f && ln -s x link && rm link", m.ws())
-	require.Eventually(t, func() bool { return !strings.Contains(sh(t, "ls %s", m.ws(".Trash")), "2001-02-03") }, patience, 50*time.Millisecond,
-		"a day that is over is deleted at mount")
-	list := strings.Fields(sh(t, "cd %s/.Trash && ls -d 2[0-9]*/*", m.ws()))
-	require.Len(t, list, 2, "%v", list)
-	first := m.ws(".Trash", list[0])
-	assert.Equal(t, "2\n", read(t, first))
-	assert.Equal(t, "other\n", read(t, m.ws(".Trash", list[1])))
-	assert.Equal(t, []string{"1.0", "2.0"}, m.versions(".Trash/"+list[0]), "with its history")
-	assert.Equal(t, "2\n", sh(t, "mv %s %s && cat %s", first, m.ws("back"), m.ws("back")))
-	sh(t, "rm -r %s", m.ws(".Trash"))
-	assert.Equal(t, "back\n", sh(t, "ls -A %s", m.ws()), "what is removed in the trash is gone")
-	sh(t, "rm %s && ls %s/.Trash/*/back", m.ws("back"), m.ws())
-
-	assert.Contains(t, fails(t, "%s mount %s %s --trash 'a*b'", binary, s.seed, t.TempDir()), "--trash")
 }
 
 // 5.7 Owner and permissions of what has none stored.
