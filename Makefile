@@ -32,7 +32,7 @@ test:
 SCMFS_SOAK ?= 1h
 soak:
 	@sh scripts/need.sh $(PACKAGES)
-	SCMFS_SOAK=$(SCMFS_SOAK) SCMFS_REQUIRE_FUSE=1 $(GO) test -race -timeout 0 -v -run '^(TestModel|TestLargeFlatWorkspace)$$' ./integration
+	SCMFS_SOAK=$(SCMFS_SOAK) SCMFS_LONG=1 SCMFS_REQUIRE_FUSE=1 $(GO) test -race -timeout 0 -v -run '^(TestModel|TestLargeFlatWorkspace|TestPosix)$$' ./integration
 
 lint:
 	@sh scripts/lint.sh $(STATICCHECK)

@@ -44,6 +44,7 @@ type fileNode struct {
 	opens     int              // handles; guarded by mu
 	writers   int              // handles that may write; guarded by mu
 	detached  bool             // no name leads here any more; guarded by mu
+	unlinked  bool             // removed or replaced through this mount; guarded by mu
 	leaving   bool             // another file takes over name and id; guarded by mu
 	asking    bool             // refresh waits for the store; guarded by mu
 	cached    client.DataID    // content of the pages in the kernel; guarded by mu
@@ -158,6 +159,15 @@ func (n *fileNode) detach() {
 	defer n.mu.Unlock()
 	n.detached = true
 	n.ctime = n.ws.fs.opt.Now()
+}
+
+// unlink is detach for a file that was removed or replaced through this mount:
+// what is written to it from now on is never published.
+func (n *fileNode) unlink() {
+	n.detach()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.unlinked = true
 }
 
 // leave says that another file is about to take over name and id: the version that

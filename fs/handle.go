@@ -33,6 +33,9 @@ type subject interface {
 	finished(d *writeback.Draft, f client.File)
 	// abandoned takes the name away of a file that was never published.
 	abandoned()
+	// lost tells whether the file was removed, and a draft is what was published of
+	// it before: it must not be written again, and what it has not spooled is gone.
+	lost(d *writeback.Draft) bool
 	// shared tells whether other handles may write as well.
 	shared() bool
 	// closed uncounts the handle.
@@ -85,7 +88,7 @@ func (h *handle) writing(ctx context.Context, truncate bool) (*writeback.Draft, 
 	h.mu.Lock()
 	d := h.draft
 	h.mu.Unlock()
-	if d != nil && (live == nil || live == d) && !d.State().Final() {
+	if d != nil && (live == nil || live == d) && !d.State().Final() && !h.on.lost(d) {
 		if truncate {
 			if err := d.Truncate(ctx, 0); err != nil {
 				return nil, errnoOf(ctx, err)
@@ -118,6 +121,12 @@ func (h *handle) reading(ctx context.Context) *writeback.Draft {
 	h.mu.Lock()
 	d := h.draft
 	h.mu.Unlock()
+	if live != nil && h.on.lost(live) {
+		live = nil
+	}
+	if d != nil && h.on.lost(d) {
+		d = nil
+	}
 	if live == nil || live == d {
 		return d
 	}

@@ -3,9 +3,11 @@ package fs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 
+	"github.com/sequoiacm/scmfs/client"
 	"github.com/sequoiacm/scmfs/writeback"
 )
 
@@ -90,4 +92,81 @@ func (n *fileNode) readKept(p []byte, off int64) (read int, ok bool, err error) 
 		return 0, false, nil
 	}
 	return read, true, err
+}
+
+func (n *fileNode) lost(d *writeback.Draft) bool {
+	n.mu.Lock()
+	unlinked := n.unlinked
+	n.mu.Unlock()
+	return unlinked && !d.Discarded()
+}
+
+// editUnlinked returns the draft for what is written to a file after it was
+// removed. It is discarded before anybody writes into it, so nothing is published.
+func (n *fileNode) editUnlinked(ctx context.Context, truncate bool) (*writeback.Draft, error) {
+	d, err := n.unlinkedDraft(ctx, truncate)
+	if err != nil || !truncate {
+		return d, err
+	}
+	if err := d.Truncate(ctx, 0); err != nil {
+		_ = d.Release(ctx)
+		return nil, err
+	}
+	return d, nil
+}
+
+func (n *fileNode) unlinkedDraft(ctx context.Context, empty bool) (*writeback.Draft, error) {
+	if d := n.joinUnlinked(nil); d != nil {
+		return d, nil
+	}
+	q := n.ws.fs.queue
+	d, err := q.Create(ctx, n.ws.target(client.RootDir, fmt.Sprintf(".unnamed-%d", n.ws.fs.gens.next())), nil)
+	if err != nil {
+		return nil, err
+	}
+	if !empty {
+		err = n.copyInto(ctx, d)
+	}
+	if err = errors.Join(err, d.Discard()); err != nil {
+		_ = d.Release(ctx)
+		return nil, err
+	}
+	if other := n.joinUnlinked(d); other != nil { // another handle was faster
+		_ = d.Release(ctx)
+		return other, nil
+	}
+	return d, nil
+}
+
+// joinUnlinked holds the draft that the removed file has already, or gives it d.
+func (n *fileNode) joinUnlinked(d *writeback.Draft) *writeback.Draft {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, have := range []*writeback.Draft{n.draft, n.keptDraft} {
+		if have != nil && have.Discarded() && have.Retain() == nil {
+			return have
+		}
+	}
+	if d != nil {
+		n.draft = d
+	}
+	return nil
+}
+
+// copyInto copies what a removed file had.
+func (n *fileNode) copyInto(ctx context.Context, d *writeback.Draft) error {
+	c, ok := n.content()
+	if !ok || c.Size == 0 {
+		return nil
+	}
+	r := n.ws.fs.cache.Reader(n.ws.store, c)
+	defer r.Close()
+	src := io.ReaderAt(readerAt{ctx, r})
+	n.mu.Lock()
+	if n.kept != nil {
+		src = n.kept
+	}
+	n.mu.Unlock()
+	_, err := io.Copy(io.NewOffsetWriter(writerAt{ctx, d}, 0), io.NewSectionReader(src, 0, c.Size))
+	return err
 }

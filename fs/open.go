@@ -135,8 +135,11 @@ func (n *fileNode) shared() bool {
 // edit returns the draft for new content of this file, with one handle held.
 func (n *fileNode) edit(ctx context.Context, truncate bool) (*writeback.Draft, error) {
 	n.mu.Lock()
-	rec, d := n.rec, n.liveLocked()
+	rec, d, unlinked := n.rec, n.liveLocked(), n.unlinked
 	n.mu.Unlock()
+	if unlinked {
+		return n.editUnlinked(ctx, truncate)
+	}
 	if d != nil && (rec == nil || d.Dirty()) {
 		if err := d.Retain(); err == nil {
 			if truncate {

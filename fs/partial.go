@@ -300,7 +300,7 @@ func (p *partialDir) convert(ctx context.Context, n *partialNode, to *dirNode, n
 		id := target.id // a draft has its own
 		target.mu.Unlock()
 		p.ws.files.unbind(id, target)
-		target.detach()
+		target.unlink()
 	}
 	p.touched()
 	to.touched()

@@ -347,6 +347,8 @@ func (n *partialNode) stamp(*writeback.Draft)   {}
 
 func (n *partialNode) abandoned() {}
 
+func (n *partialNode) lost(*writeback.Draft) bool { return false }
+
 func (n *partialNode) finished(*writeback.Draft, client.File) {}
 
 // readKept says that there is nothing to read: SCM gives no way to read a

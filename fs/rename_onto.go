@@ -44,7 +44,11 @@ func (m move) fileOnto(ctx context.Context, n, target *fileNode) syscall.Errno {
 // loseDraft drops what is being written to a file that another one replaces: it
 // has lost its name, and stays for whoever has it open.
 func (n *fileNode) loseDraft(ctx context.Context, d *writeback.Draft) syscall.Errno {
-	if d == nil || !d.Dirty() {
+	if d == nil {
+		return 0
+	}
+	if !d.Dirty() {
+		d.Unname() // nobody may join it who writes what replaces the file
 		return 0
 	}
 	n.keepDraft(d)
@@ -154,7 +158,7 @@ func (m move) rebind(n, target *fileNode, rec *client.File) {
 	n.mu.Unlock()
 	ws.files.unbind(old, n)
 	ws.files.bind(rec.ID, n)
-	target.detach()
+	target.unlink()
 	m.from.list.drop(m.name)
 	m.to.list.set(row{name: m.newName, file: rec})
 }

@@ -57,7 +57,7 @@ func (n *fileNode) remove(ctx context.Context) syscall.Errno {
 		}
 	}
 	n.ws.files.unbind(id, n)
-	n.detach()
+	n.unlink()
 	return 0
 }
 

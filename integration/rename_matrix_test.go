@@ -27,15 +27,16 @@ import (
 //
 // A source and a target are what they are made as in [cell.make].
 const matrix = `
-          none   noreplace  file     read     dirty    draft    link     empty   held    full       self
-file      moved  moved      version  version  version  moved    moved    EISDIR  EISDIR  EISDIR     same
-read      moved  moved      version  version  version  moved    moved    EISDIR  EISDIR  EISDIR     same
-dirty     moved  moved      two      two      two      moved    moved    EISDIR  EISDIR  EISDIR     same
-draft     moved  moved      version  version  version  moved    moved    EISDIR  EISDIR  EISDIR     same
-link      moved  moved      becomes  becomes  becomes  moved    becomes  EISDIR  EISDIR  EISDIR     same
-empty     moved  moved      ENOTDIR  ENOTDIR  ENOTDIR  ENOTDIR  ENOTDIR  moved   moved   ENOTEMPTY  same
-held      moved  moved      ENOTDIR  ENOTDIR  ENOTDIR  ENOTDIR  ENOTDIR  moved   moved   ENOTEMPTY  same
-full      moved  moved      ENOTDIR  ENOTDIR  ENOTDIR  ENOTDIR  ENOTDIR  moved   moved   ENOTEMPTY  same
+       none   noreplace  file     read     idle     dirty    draft    link     empty   held    full       self
+file   moved  moved      version  version  version  version  moved    moved    EISDIR  EISDIR  EISDIR     same
+read   moved  moved      version  version  version  version  moved    moved    EISDIR  EISDIR  EISDIR     same
+idle   moved  moved      two      two      two      two      moved    moved    EISDIR  EISDIR  EISDIR     same
+dirty  moved  moved      two      two      two      two      moved    moved    EISDIR  EISDIR  EISDIR     same
+draft  moved  moved      version  version  version  version  moved    moved    EISDIR  EISDIR  EISDIR     same
+link   moved  moved      becomes  becomes  becomes  becomes  moved    becomes  EISDIR  EISDIR  EISDIR     same
+empty  moved  moved      ENOTDIR  ENOTDIR  ENOTDIR  ENOTDIR  ENOTDIR  ENOTDIR  moved   moved   ENOTEMPTY  same
+held   moved  moved      ENOTDIR  ENOTDIR  ENOTDIR  ENOTDIR  ENOTDIR  ENOTDIR  moved   moved   ENOTEMPTY  same
+full   moved  moved      ENOTDIR  ENOTDIR  ENOTDIR  ENOTDIR  ENOTDIR  ENOTDIR  moved   moved   ENOTEMPTY  same
 `
 
 // places are where the two names of a rename are.
@@ -126,6 +127,9 @@ func (c cell) make(kind, path, content string) (x thing) {
 	case "read": // open for reading
 		write()
 		open(os.O_RDONLY)
+	case "idle": // open for writing, and not written to yet
+		write()
+		open(os.O_RDWR | os.O_APPEND)
 	case "dirty": // published, and open with content that is not
 		write()
 		open(os.O_RDWR | os.O_APPEND)
@@ -267,7 +271,7 @@ func (c cell) run() {
 	assert.Equal(t, from, look(c.to), "at once")
 	c.held(&src, true)
 	c.held(&dst, false)
-	if src.open != nil && (c.source == "draft" || c.source == "dirty") {
+	if src.open != nil && (c.source == "draft" || c.source == "dirty" || c.source == "idle") {
 		from = src.content
 	}
 	assert.Equal(t, from, look(c.to), "in the end")
@@ -275,7 +279,7 @@ func (c cell) run() {
 	if c.source == "draft" { // it has no versions before
 		src.versions = []string{"1.0"}
 	}
-	if c.source == "dirty" && c.want == "moved" {
+	if (c.source == "dirty" || c.source == "idle") && c.want == "moved" {
 		src.versions = append(src.versions, "2.0")
 	}
 	id, versions := src.id, src.versions

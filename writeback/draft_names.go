@@ -107,6 +107,17 @@ func (d *Draft) putLocked(p place) {
 	d.mu.target, d.mu.onto, d.mu.fileID, d.mu.metaSet, d.mu.held = p.target, p.onto, p.fileID, p.metaSet, p.held
 }
 
+// Unname takes a clean draft out of the tables: its file gets other content, which
+// is not to be written into this one. Handles go on reading.
+func (d *Draft) Unname() { d.q.forget(d) }
+
+// Discarded tells whether nothing of the draft is ever published.
+func (d *Draft) Discarded() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.dead || d.mu.gone
+}
+
 // Discard ends a draft whose file was unlinked before publication. Handles go on
 // reading and writing; nothing is published any more. When it returns nil, no
 // crash brings the file back.
