@@ -56,6 +56,7 @@ type mountFlags struct {
 	timeout     time.Duration
 	closing     time.Duration
 	retry       time.Duration
+	stall       time.Duration
 	stopTimeout time.Duration
 	cacheSize   size
 	cacheDir    string
@@ -97,6 +98,7 @@ func (m *mountFlags) flags(cmd *cobra.Command) {
 	f.DurationVar(&m.timeout, "timeout", time.Minute, "how long an operation may take")
 	f.DurationVar(&m.closing, "close-timeout", 2*time.Minute, "how long close waits for an upload that makes no progress; the upload goes on")
 	f.DurationVar(&m.retry, "retry-timeout", 5*time.Minute, "how long an upload without progress is retried")
+	f.DurationVar(&m.stall, "stall-timeout", time.Minute, "how long a server may be silent in the middle of a request before it is made again")
 	f.DurationVar(&m.stopTimeout, "stop-timeout", 2*time.Minute, "how long a stop waits for uploads; the rest is kept for the next mount")
 	f.Var(&m.cacheSize, "cache-size", "memory for content that was read")
 	f.IntVar(&m.streams, "read-streams", 1, "connections on which one large file is read; more help where one does not fill the line")
@@ -135,6 +137,8 @@ func (m *mountFlags) check() error {
 		return &badSetting{"close-timeout", "must be positive"}
 	case m.retry <= 0:
 		return &badSetting{"retry-timeout", "must be positive"}
+	case m.stall <= 0:
+		return &badSetting{"stall-timeout", "must be positive"}
 	case m.stopTimeout < 0:
 		return &badSetting{"stop-timeout", "must not be negative"}
 	}

@@ -90,7 +90,7 @@ func (m *mountFlags) start(ctx context.Context, log *logrus.Logger) (_ *running,
 		}
 	}()
 	reg := r.meter.reg
-	if r.client, r.server, err = m.target.connect(strings.Join(m.place.seeds, ","), client.Options{Observe: r.meter.request}, log); err != nil {
+	if r.client, r.server, err = m.target.connect(strings.Join(m.place.seeds, ","), client.Options{Observe: r.meter.request, StallTimeout: m.stall}, log); err != nil {
 		return nil, err
 	}
 	if err = r.client.Login(ctx); err != nil {
