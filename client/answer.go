@@ -93,6 +93,10 @@ func (k *call) take(h http.Header, body io.Reader, token string) error {
 		return k.takeBody(b)
 	} else if k.out != nil {
 		err = json.Unmarshal(b, k.out)
+	} else if b = bytes.TrimSpace(b); len(b) > 0 && !json.Valid(b) {
+		// Where nothing is expected some handlers send a JSON string (part 1 section
+		// 1.7), and only what stands between us and the store sends anything else.
+		err = errors.New("a page of something else")
 	}
 	if err != nil {
 		return fmt.Errorf("the answer is not the JSON that was expected: %w", err)

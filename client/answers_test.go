@@ -352,3 +352,21 @@ func canceled(ctx context.Context) context.Context {
 	cancel()
 	return ctx
 }
+
+// A portal answers everything with 200 and a page: that is no removal, while the
+// string that some handlers send where nothing is expected is one.
+func TestPageInsteadOfNothing(t *testing.T) {
+	const uri = "DELETE /rootsite/api/v1/directories/id/6553f100510003001a2b3c01?workspace_name=ws"
+	look := step{want: "HEAD /rootsite/api/v1/directories/id/6553f100510003001a2b3c01?workspace_name=ws", status: http.StatusServiceUnavailable}
+	for answer, kind := range map[string]client.Kind{"<html>Please sign in</html>": client.Uncertain, "": client.Other, `""`: client.Other, "  \n": client.Other} {
+		t.Run(answer, func(t *testing.T) {
+			steps := []step{{want: uri, answer: answer}}
+			if kind == client.Uncertain {
+				steps = append(steps, look)
+			}
+			err := newScript(t, steps...).client().Workspace("ws").DeleteDirectory(t.Context(), "6553f100510003001a2b3c01")
+			assert.Equal(t, kind, client.KindOf(err), err)
+			assert.Equal(t, kind == client.Uncertain, err != nil, err)
+		})
+	}
+}
