@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -33,6 +34,7 @@ type disk struct {
 	max, minFree int64
 	log          logrus.FieldLogger
 	lock         *os.File
+	create       func(path string) (io.WriteCloser, error) // createDiskFile, or a test's
 
 	mu      sync.Mutex
 	entries map[diskKey]*list.Element // of *diskEntry
@@ -51,7 +53,7 @@ type diskEntry struct {
 
 // openDisk takes the directory and reads what is in it.
 func openDisk(o Options) (*disk, error) {
-	d := &disk{dir: o.Dir, max: o.DirMax, minFree: o.DirMinFree, log: o.Logger, entries: map[diskKey]*list.Element{}}
+	d := &disk{dir: o.Dir, max: o.DirMax, minFree: o.DirMinFree, log: o.Logger, create: createDiskFile, entries: map[diskKey]*list.Element{}}
 	if err := os.MkdirAll(d.dir, 0o700); err != nil {
 		return nil, err
 	}

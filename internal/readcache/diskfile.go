@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -85,23 +86,25 @@ func diskHeaderSize(length int64) int64 {
 	return int64(len(diskMagic)) + 4 + 4 + (length+pageSize-1)/pageSize*4 + 4
 }
 
+// createDiskFile opens a file of the disk cache to be written from its beginning.
+func createDiskFile(path string) (io.WriteCloser, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
+}
+
 // writeDiskFile writes a complete block under a temporary name and renames it.
 // Nothing is synced: after a power cut the checksums tell.
-func writeDiskFile(path string, k diskKey, blockSize, length int64, pages []page) (err error) {
+func writeDiskFile(create func(string) (io.WriteCloser, error), path string, k diskKey, blockSize, length int64, pages []page) (err error) {
 	sums := make([]uint32, len(pages))
 	for i := range pages {
 		sums[i] = crc32.Checksum(pageContent(pages[i].data, int64(i), length), castagnoli)
 	}
 	tmp := path + ".tmp"
-	open := func() (*os.File, error) {
-		return os.OpenFile(tmp, os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, 0o600)
-	}
-	f, err := open()
+	f, err := create(tmp)
 	if errors.Is(err, os.ErrNotExist) { // first of its directory, or somebody deleted it
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return err
 		}
-		f, err = open()
+		f, err = create(tmp)
 	}
 	if err != nil {
 		return err

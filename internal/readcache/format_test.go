@@ -23,7 +23,7 @@ func TestBlockOfFormat1(t *testing.T) {
 			pages[i].data = make([]byte, pageSize)
 			copy(pages[i].data, content[i*pageSize:])
 		}
-		require.NoError(t, writeDiskFile(sample, k, mib, int64(len(content)), pages))
+		require.NoError(t, writeDiskFile(createDiskFile, sample, k, mib, int64(len(content)), pages))
 	}
 	f, err := openDiskFile(sample, k, mib, int64(len(content)))
 	require.NoError(t, err)

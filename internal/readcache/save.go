@@ -52,7 +52,7 @@ func (c *Cache) saveBlock(b *block) {
 	if !d.makeRoom(size) {
 		return
 	}
-	if err := writeDiskFile(d.path(key), key, c.o.BlockSize, hi-lo, b.pages); err != nil {
+	if err := writeDiskFile(d.create, d.path(key), key, c.o.BlockSize, hi-lo, b.pages); err != nil {
 		d.log.WithError(err).Warnf("Disk cache not written, next attempt in %s", diskRest)
 		d.mu.Lock()
 		d.rest = time.Now().Add(diskRest)
