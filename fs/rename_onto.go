@@ -168,14 +168,20 @@ func (m move) rebind(n, target *fileNode, rec *client.File) {
 // attributes of its own, which a program that copied them there expects to find.
 // own is the draft that n is written to, if there is one.
 func (n *fileNode) stampOnto(own, d *writeback.Draft, base client.File) {
+	d.SetMeta(n.metaOnto(own, base.Metadata, base.Version.Major+1))
+}
+
+// metaOnto makes n's attributes those of the version major of a file that has
+// the metadata base.
+func (n *fileNode) metaOnto(own *writeback.Draft, base map[string]string, major int) map[string]string {
 	n.mu.Lock()
+	defer n.mu.Unlock()
 	written := n.mtimeLocked(own)
 	px := n.px
-	px.MTime, px.Major = written, base.Version.Major+1
-	meta := px.into(xattrsOnto(base.Metadata, n.meta))
+	px.MTime, px.Major = written, major
+	meta := px.into(xattrsOnto(base, n.meta))
 	n.px, n.meta, n.mtimeAt = px, meta, n.ws.fs.opt.Now()
-	n.mu.Unlock()
-	d.SetMeta(meta)
+	return meta
 }
 
 // copyOnto renames a published file onto another: SCM cannot do that, so the
@@ -195,27 +201,23 @@ func (m move) copyOnto(ctx context.Context, n, target *fileNode, base client.Fil
 	if !ok {
 		return syscall.ESTALE
 	}
-	d, err := ws.fs.queue.Edit(ctx, m.target(), base, true)
-	if err != nil {
+	f, done, err := m.copiedBefore(ctx, n, c, base.ID)
+	switch {
+	case client.KindOf(err) == client.NotExist:
+		return m.replace(ctx, n, target) // somebody else removed it
+	case err != nil:
 		return errnoOf(ctx, err)
 	}
-	ws.watch(d) // in async mode it is published later
 	target.leave(true)
-	f, err := m.fill(ctx, d, n, c, base)
-	if err == nil && open != nil {
-		f, err = d.PublishNow(ctx) // what is written next goes onto it
+	var d *writeback.Draft
+	if !done {
+		d, f, err = m.copied(ctx, n, c, f, open != nil)
 	}
-	if err != nil {
-		target.leave(false)
-		_ = d.Discard()
-		_ = d.Release(ctx)
-		return errnoOf(ctx, err)
+	errno := errnoOf(ctx, err)
+	if errno == 0 {
+		errno = m.removeSource(ctx, n)
 	}
-	if err := d.Release(ctx); err != nil {
-		target.leave(false)
-		return errnoOf(ctx, err)
-	}
-	if errno := m.removeSource(ctx, n); errno != 0 {
+	if errno != 0 {
 		target.leave(false)
 		return errno
 	}
@@ -228,12 +230,33 @@ func (m move) copyOnto(ctx context.Context, n, target *fileNode, base client.Fil
 		f = base
 	}
 	m.rebind(n, target, &f)
-	if d.Dirty() {
+	if d != nil && d.Dirty() {
 		n.mu.Lock()
 		n.draft = d
 		n.mu.Unlock()
 	}
 	return 0
+}
+
+// copied makes content c of n the next version of base. In async mode the version
+// may be made later than this, unless now asks for it.
+func (m move) copied(ctx context.Context, n *fileNode, c client.Content, base client.File, now bool) (*writeback.Draft, client.File, error) {
+	ws := m.from.ws
+	d, err := ws.fs.queue.Edit(ctx, m.target(), base, true)
+	if err != nil {
+		return nil, base, err
+	}
+	ws.watch(d)
+	f, err := m.fill(ctx, d, n, c, base)
+	if err == nil && now {
+		f, err = d.PublishNow(ctx) // what is written next goes onto it
+	}
+	if err != nil {
+		_ = d.Discard()
+		_ = d.Release(ctx)
+		return nil, f, err
+	}
+	return d, f, d.Release(ctx)
 }
 
 // fill copies content into a draft and publishes it.

@@ -16,8 +16,8 @@ const (
 
 // faults are the columns that a request can suffer. "done" ones come after the
 // server has carried the request out.
-func faults() []*fault {
-	all := []*fault{
+func faults() []*matrixFault {
+	all := []*matrixFault{
 		// The server gets it when the client has long given up.
 		{name: "late", do: func(x *exchange) {
 			if x.pause(stallTimeout + stallTimeout/2) {
@@ -49,18 +49,18 @@ func faults() []*fault {
 		{name: "drip", do: func(x *exchange) { x.drip() }},
 	}
 	for _, code := range []int{500, 502, 503, 504} {
-		all = append(all, &fault{name: fmt.Sprint(code), do: func(x *exchange) { http.Error(x.w, "fault", code) }})
+		all = append(all, &matrixFault{name: fmt.Sprint(code), do: func(x *exchange) { http.Error(x.w, "fault", code) }})
 	}
 	for _, at := range []struct {
 		name string
 		of   func(n int) int
 	}{{"first", func(int) int { return 0 }}, {"middle", func(n int) int { return n / 2 }}, {"last", func(n int) int { return n - 1 }}} {
 		all = append(all,
-			&fault{name: "reset at the request's " + at.name + " byte", body: true, do: func(x *exchange) {
+			&matrixFault{name: "reset at the request's " + at.name + " byte", body: true, do: func(x *exchange) {
 				x.forward(at.of(len(x.body)))
 				x.reset(nil)
 			}},
-			&fault{name: "reset at the reply's " + at.name + " byte", do: func(x *exchange) {
+			&matrixFault{name: "reset at the reply's " + at.name + " byte", do: func(x *exchange) {
 				a := x.forward(len(x.body))
 				raw, head := a.wire()
 				if x.r.Method == http.MethodHead || len(a.body) == 0 {

@@ -17,11 +17,11 @@ import (
 	"time"
 )
 
-// faultProxy stands between a mount and its server and knows the protocol's
+// matrixProxy stands between a mount and its server and knows the protocol's
 // endpoints. A rule belongs to one workspace, so that many cells of the matrix
 // run beside each other on one mount. Requests without a workspace (login, the
 // list of workspaces) have the workspace "".
-type faultProxy struct {
+type matrixProxy struct {
 	server   *httptest.Server
 	upstream string
 	out      *http.Transport
@@ -36,13 +36,13 @@ type faultProxy struct {
 // rule is one fault at one endpoint.
 type rule struct {
 	endpoint string
-	fault    *fault
+	fault    *matrixFault
 	once     bool
 	hits     int
 }
 
-// fault is what happens to a request; it answers it, or breaks the connection.
-type fault struct {
+// matrixFault is what happens to a request; it answers it, or breaks the connection.
+type matrixFault struct {
 	name string
 	body bool // only a request with a body can have it
 	do   func(x *exchange)
@@ -50,15 +50,15 @@ type fault struct {
 
 // exchange is one request on its way.
 type exchange struct {
-	p    *faultProxy
+	p    *matrixProxy
 	ws   string
 	w    http.ResponseWriter
 	r    *http.Request
 	body []byte
 }
 
-func newFaultProxy(t *testing.T, upstream string) *faultProxy {
-	p := &faultProxy{upstream: "http://" + upstream, out: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 128},
+func newMatrixProxy(t *testing.T, upstream string) *matrixProxy {
+	p := &matrixProxy{upstream: "http://" + upstream, out: &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 128},
 		ending: make(chan struct{}), rules: map[string]*rule{}, seen: map[string]map[string]bool{}, busy: map[string]int{}}
 	p.server = httptest.NewServer(p)
 	t.Cleanup(func() {
@@ -70,17 +70,17 @@ func newFaultProxy(t *testing.T, upstream string) *faultProxy {
 	return p
 }
 
-func (p *faultProxy) addr() string { return p.server.Listener.Addr().String() }
+func (p *matrixProxy) addr() string { return p.server.Listener.Addr().String() }
 
 // set gives a workspace a fault until lift.
-func (p *faultProxy) set(ws, endpoint string, f *fault, once bool) {
+func (p *matrixProxy) set(ws, endpoint string, f *matrixFault, once bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.rules[ws] = &rule{endpoint: endpoint, fault: f, once: once}
 }
 
 // lift takes it away and tells how often it happened.
-func (p *faultProxy) lift(ws string) int {
+func (p *matrixProxy) lift(ws string) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r := p.rules[ws]
@@ -92,7 +92,7 @@ func (p *faultProxy) lift(ws string) int {
 }
 
 // watch begins to note a workspace's endpoints; the returned function ends that.
-func (p *faultProxy) watch(ws string) func() map[string]bool {
+func (p *matrixProxy) watch(ws string) func() map[string]bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.seen[ws] = map[string]bool{}
@@ -105,13 +105,13 @@ func (p *faultProxy) watch(ws string) func() map[string]bool {
 }
 
 // idle tells whether nothing of a workspace is on its way to the server.
-func (p *faultProxy) idle(ws string) bool {
+func (p *matrixProxy) idle(ws string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.busy[ws] == 0
 }
 
-func (p *faultProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *matrixProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		panic(http.ErrAbortHandler)
@@ -177,8 +177,8 @@ func endpointOf(r *http.Request, body []byte) (endpoint, ws string) {
 	return endpoint, ws
 }
 
-// reply is a whole answer of the server.
-type reply struct {
+// served is a whole answer of the server.
+type served struct {
 	status int
 	header http.Header
 	body   []byte
@@ -187,16 +187,16 @@ type reply struct {
 
 // forward has the server carry the request out, whatever became of who asked;
 // with n below the body's length the server sees a connection that breaks there.
-func (x *exchange) forward(n int) reply {
+func (x *exchange) forward(n int) served {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), patience)
 	defer cancel()
 	var body io.Reader = bytes.NewReader(x.body)
 	if n < len(x.body) {
-		body = io.MultiReader(bytes.NewReader(x.body[:n]), &broken{})
+		body = io.MultiReader(bytes.NewReader(x.body[:n]), &brokenBody{})
 	}
 	req, err := http.NewRequestWithContext(ctx, x.r.Method, x.p.upstream+x.r.URL.RequestURI(), body)
 	if err != nil {
-		return reply{err: err}
+		return served{err: err}
 	}
 	req.Header, req.ContentLength = x.r.Header.Clone(), int64(len(x.body))
 	if len(x.body) == 0 {
@@ -204,20 +204,20 @@ func (x *exchange) forward(n int) reply {
 	}
 	res, err := x.p.out.RoundTrip(req)
 	if err != nil {
-		return reply{err: err}
+		return served{err: err}
 	}
 	defer res.Body.Close()
 	b, err := io.ReadAll(res.Body)
-	return reply{status: res.StatusCode, header: res.Header, body: b, err: err}
+	return served{status: res.StatusCode, header: res.Header, body: b, err: err}
 }
 
-// broken is a body that breaks.
-type broken struct{}
+// brokenBody is a body that breaks.
+type brokenBody struct{}
 
-func (*broken) Read([]byte) (int, error) { return 0, errors.New("cut by the proxy") }
+func (*brokenBody) Read([]byte) (int, error) { return 0, errors.New("cut by the proxy") }
 
 // answer passes an answer on; a server that is gone is a connection that breaks.
-func (x *exchange) answer(a reply) {
+func (x *exchange) answer(a served) {
 	if a.err != nil {
 		x.reset(nil)
 		return
@@ -226,7 +226,7 @@ func (x *exchange) answer(a reply) {
 	_, _ = x.w.Write(a.body)
 }
 
-func (x *exchange) head(a reply) {
+func (x *exchange) head(a served) {
 	for k, v := range a.header {
 		x.w.Header()[k] = v
 	}
@@ -237,7 +237,7 @@ func (x *exchange) head(a reply) {
 }
 
 // wire is an answer as it goes over the line, and where its body begins.
-func (a reply) wire() ([]byte, int) {
+func (a served) wire() ([]byte, int) {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "HTTP/1.1 %d %s\r\n", a.status, http.StatusText(a.status))
 	h := a.header.Clone()
