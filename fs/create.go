@@ -70,7 +70,7 @@ func (d *dirNode) Create(ctx context.Context, name string, flags, mode uint32, o
 	}
 	meta := d.ws.newMeta(posix{}, mode, caller)
 	if n := d.comeBack(octx, name, nil); n != nil {
-		fh, open, errno := n.Open(ctx, flags|syscall.O_WRONLY|syscall.O_TRUNC)
+		fh, open, errno := n.Open(ctx, writing(flags)|syscall.O_TRUNC)
 		if errno != 0 {
 			return nil, nil, 0, errno
 		}
@@ -84,7 +84,7 @@ func (d *dirNode) Create(ctx context.Context, name string, flags, mode uint32, o
 	if err != nil {
 		return nil, nil, 0, errnoOf(octx, err)
 	}
-	h := newHandle(n, flags|syscall.O_WRONLY, caller)
+	h := newHandle(n, writing(flags), caller)
 	h.draft = draft
 	n.opened(h)
 	in := d.enter(ctx, entry{file: n}, d.ws.fs.opt.Expiry, out)

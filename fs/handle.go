@@ -47,6 +47,7 @@ type handle struct {
 	on       subject
 	writable bool
 	keep     bool
+	direct   bool // what is written comes here without a page of the kernel's
 	who      opener
 
 	mu     sync.Mutex
@@ -68,7 +69,7 @@ var (
 )
 
 func newHandle(on subject, flags uint32, caller fuse.Caller) *handle {
-	h := &handle{on: on, writable: writes(flags)}
+	h := &handle{on: on, writable: writes(flags), direct: flags&syscall.O_ACCMODE == syscall.O_WRONLY}
 	if h.writable {
 		h.who = on.tree().proc.opener(caller.Pid)
 	}

@@ -13,6 +13,15 @@ import (
 
 func writes(flags uint32) bool { return flags&syscall.O_ACCMODE != syscall.O_RDONLY }
 
+// writing is for the handle that made a file: it holds the draft, so it may write
+// whatever its program asked for.
+func writing(flags uint32) uint32 {
+	if writes(flags) {
+		return flags
+	}
+	return flags | syscall.O_RDWR
+}
+
 // Open implements fusefs.NodeOpener. The record is brought up to date first, so
 // that what is read is never older than the expiry. Opening for writing costs
 // nothing until something is written, except with O_TRUNC: that is a change.
@@ -69,6 +78,15 @@ func (h *handle) openFlags() uint32 {
 	}
 	if h.keep {
 		flags |= fuse.FOPEN_KEEP_CACHE
+	}
+	if h.direct {
+		// What a program writes is copied once on its way here, not twice, no page is
+		// made for it, and the first write does not ask for security.capability. The
+		// pages would be of no use: the kernel drops them with the next attributes, whose
+		// time is another. Handles that read as well keep theirs, they may be mapped.
+		// A GiB by pieces of 1 MiB, asynchronous: 0.55 of the local disk with pages, 0.77
+		// without; synchronous: 1.1 times as fast.
+		flags |= fuse.FOPEN_DIRECT_IO
 	}
 	return flags
 }

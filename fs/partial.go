@@ -180,7 +180,7 @@ func (p *partialDir) Create(ctx context.Context, name string, flags, mode uint32
 	p.touched()
 	n := p.ws.partial(name)
 	n.join(d)
-	h := newHandle(n, flags|syscall.O_WRONLY, caller)
+	h := newHandle(n, writing(flags), caller)
 	h.draft = d
 	n.opened(h)
 	return p.enter(ctx, n, out), h, h.openFlags(), 0

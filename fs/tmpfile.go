@@ -30,7 +30,7 @@ func (d *dirNode) Tmpfile(ctx context.Context, flags, mode uint32, out *fuse.Ent
 		return nil, nil, 0, errnoOf(octx, err)
 	}
 	n := d.ws.draftNode(draft)
-	h := newHandle(n, flags|syscall.O_WRONLY, caller)
+	h := newHandle(n, writing(flags), caller)
 	h.draft = draft
 	n.opened(h)
 	if errno := n.remove(octx); errno != 0 {
