@@ -85,7 +85,7 @@ func (o Options) withDefaults() Options {
 			*n = v
 		}
 	}
-	def(&o.Increment, 15<<20)
+	def(&o.Increment, defaultIncrement)
 	def(&o.MemorySpool, 1<<20)
 	def(&o.MemoryPool, 256<<20)
 	def(&o.MinFree, 64<<20)

@@ -1,5 +1,7 @@
 package writeback
 
+import "time"
+
 // Policy is what may differ from one workspace to another. A zero field stands
 // for the field of the same name in [Options].
 type Policy struct {
@@ -15,6 +17,26 @@ type rules struct {
 	writeMode WriteMode
 	conflict  ConflictMode
 	heldNames []string
+}
+
+const (
+	defaultIncrement = 15 << 20
+	// longIncrement is the longest that is safe on every storage (part 2 section 5.12).
+	longIncrement = 45 << 20
+	// quick is how soon an increment must be through for the next to be long: what a
+	// broken connection costs is at most what three times as long sends.
+	quick = 250 * time.Millisecond
+)
+
+// end tells where the increment behind acked ends. Each one waits for a sync at
+// the server and a round trip, so a writer who is far ahead on a quick link is
+// caught up with in longer ones. One that was set to another length is kept to:
+// there may be something on the way that takes no more.
+func (r rules) end(acked, size int64, quick bool) int64 {
+	if quick && r.increment == defaultIncrement && size-acked > longIncrement {
+		return acked + longIncrement
+	}
+	return acked + r.increment
 }
 
 // rules returns what counts for a workspace. It is asked anew each time: a map

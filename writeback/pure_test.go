@@ -47,6 +47,27 @@ func TestNextStep(t *testing.T) {
 	}
 }
 
+func TestLongIncrements(t *testing.T) {
+	const mib = 1 << 20
+	for name, c := range map[string]struct {
+		increment, acked, size int64
+		quick                  bool
+		want                   int64
+	}{
+		"at first":                    {15, 0, 1000, false, 15},
+		"far ahead on a quick link":   {15, 15, 1000, true, 60},
+		"far ahead on a slow link":    {15, 15, 1000, false, 30},
+		"the last one is never empty": {15, 15, 60, true, 30},
+		"one more MiB":                {15, 15, 61, true, 60},
+		"set to another length":       {5, 15, 1000, true, 20},
+		"set to another length, long": {30, 0, 1000, true, 30},
+		"the end is the caller's":     {15, 90, 91, true, 105},
+	} {
+		r := rules{increment: c.increment * mib}
+		assert.Equal(t, c.want*mib, r.end(c.acked*mib, c.size*mib, c.quick), name)
+	}
+}
+
 // Extents are a set of bytes: the same operations on a slice of bools agree.
 func TestExtents(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -30,6 +30,7 @@ type upload struct {
 	best       int64               // most bytes that were ever acked
 	mark       time.Time           // last progress
 	last       client.File         // what the last commit made
+	quick      bool                // the last increment was through soon
 	local      bool                // false: bytes below acked are not in the spool
 }
 
@@ -257,7 +258,7 @@ func (d *Draft) increment(ctx context.Context, end int64, last bool) error {
 	if err := d.q.acquire(ctx); err != nil {
 		return err
 	}
-	sum := start
+	sum, began := start, d.q.o.Now()
 	bp, err := d.store().AppendBreakpointFile(ctx, name, off, d.section(ctx, off, end, typ, start, &sum), last)
 	d.q.release()
 	d.handed.Store(0)
@@ -283,6 +284,7 @@ func (d *Draft) increment(ctx context.Context, end int64, last bool) error {
 	d.q.metrics.sent(end - off)
 	d.mu.Lock()
 	u.sum, u.doubt, u.data, u.completed = bp.Checksum, false, bp.Data, bp.Completed
+	u.quick = d.q.o.Now().Sub(began) < quick
 	d.ackedLocked(bp.Size)
 	d.wakeLocked()
 	d.mu.Unlock()
@@ -305,7 +307,7 @@ func (d *Draft) uploadAll(ctx context.Context, size int64, complete bool) error 
 		if up.completed || !complete && up.acked == size {
 			return nil
 		}
-		end := min(up.acked+d.q.rules(d.Target().Workspace).increment, size)
+		end := min(d.q.rules(d.Target().Workspace).end(up.acked, size, up.quick), size)
 		if err := d.increment(ctx, end, complete && end == size); err != nil {
 			return err
 		}

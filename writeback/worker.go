@@ -266,11 +266,12 @@ func (d *Draft) stream(ctx context.Context) error {
 		return err
 	}
 	d.mu.Lock()
-	up := d.mu.up
-	ready := !up.doubt && up.name != "" && d.mu.seal == nil && !up.rewritten() && d.mu.size-up.acked > d.q.rules(d.mu.target.Workspace).increment
+	up, rules := d.mu.up, d.q.rules(d.mu.target.Workspace)
+	ready := !up.doubt && up.name != "" && d.mu.seal == nil && !up.rewritten() && d.mu.size-up.acked > rules.increment
+	end := rules.end(up.acked, d.mu.size, up.quick)
 	d.mu.Unlock()
 	if !ready {
 		return errAgain
 	}
-	return d.increment(ctx, up.acked+d.q.rules(d.Target().Workspace).increment, false)
+	return d.increment(ctx, end, false)
 }
