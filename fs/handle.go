@@ -58,14 +58,13 @@ type handle struct {
 }
 
 var (
-	_ fusefs.FileReader          = (*handle)(nil)
-	_ fusefs.FileWriter          = (*handle)(nil)
-	_ fusefs.FileFlusher         = (*handle)(nil)
-	_ fusefs.FileFsyncer         = (*handle)(nil)
-	_ fusefs.FileReleaser        = (*handle)(nil)
-	_ fusefs.FileAllocater       = (*handle)(nil)
-	_ fusefs.FileLseeker         = (*handle)(nil)
-	_ fusefs.FilePassthroughFder = (*handle)(nil)
+	_ fusefs.FileReader    = (*handle)(nil)
+	_ fusefs.FileWriter    = (*handle)(nil)
+	_ fusefs.FileFlusher   = (*handle)(nil)
+	_ fusefs.FileFsyncer   = (*handle)(nil)
+	_ fusefs.FileReleaser  = (*handle)(nil)
+	_ fusefs.FileAllocater = (*handle)(nil)
+	_ fusefs.FileLseeker   = (*handle)(nil)
 )
 
 func newHandle(on subject, flags uint32, caller fuse.Caller) *handle {
@@ -226,9 +225,4 @@ func (h *handle) Fsync(ctx context.Context, _ uint32) syscall.Errno {
 	}
 	h.on.stamp(d)
 	return errnoOf(ctx, d.Fsync(ctx))
-}
-
-// PassthroughFd implements fusefs.FilePassthroughFder. It is asked at open only.
-func (h *handle) PassthroughFd() (int, bool) {
-	return 0, false
 }

@@ -40,17 +40,12 @@ type Options struct {
 	// TrashDays is after how many days they are deleted there; 0 is never.
 	TrashDays int
 
-	// Passthrough lets the kernel write into the spool file itself (Linux 6.9,
-	// CAP_SYS_ADMIN). Off, writes come to the WRITE handler.
-	Passthrough bool
-
 	// Reports are the files of .scmfs by name: text as it is, anything else as
 	// JSON. They are called at each look, from many goroutines.
 	Reports map[string]func() any
 	// Observe is called once per finished operation, from many goroutines.
 	Observe func(op string, errno syscall.Errno, d time.Duration)
-	// Moved is told how many bytes a finished "read" or "write" moved. Writes by
-	// passthrough do not come by here.
+	// Moved is told how many bytes a finished "read" or "write" moved.
 	Moved func(op string, n int)
 	// Audit is told of every operation that changes something, see [AuditEvent].
 	// With it a directory is listed without attributes, so that names are known.

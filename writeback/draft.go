@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -74,7 +73,6 @@ type Draft struct {
 		abandoned bool  // its writer was killed: nothing is published
 		discard   bool  // the worker is to clean up at the server
 		dead      bool  // unlinked: nothing is published any more
-		blind     bool  // the kernel writes into the spool by itself
 		fetching  bool  // bytes of its origin are on their way here
 		filing    bool  // the record of a publication is being removed
 		created   bool  // its last publication made the file
@@ -310,40 +308,6 @@ func (d *Draft) Release(context.Context) error {
 		d.q.free(d)
 	}
 	return nil
-}
-
-// Backing returns the spool as a file for passthrough, nil where that is not
-// possible: a draft whose content is not all in the spool.
-func (d *Draft) Backing() *os.File {
-	d.mu.Lock()
-	ok := !d.mu.partial && !d.mu.up.resume
-	d.mu.Unlock()
-	if !ok {
-		return nil
-	}
-	f := d.spool.backing()
-	if f != nil {
-		d.mu.Lock()
-		d.mu.blind = true
-		d.mu.Unlock()
-	}
-	return f
-}
-
-// Grown tells that bytes may have been written through the backing file.
-func (d *Draft) Grown() {
-	d.mu.Lock()
-	if d.fixedLocked() >= 0 {
-		d.mu.Unlock()
-		return // what grew meanwhile is seen when this publication is over
-	}
-	if size := d.spool.refresh(); size != d.mu.size {
-		d.mu.size = size
-		d.mu.gen++
-		d.mu.modTime = d.q.o.Now()
-	}
-	d.mu.Unlock()
-	d.q.nudge(d)
 }
 
 // changedLocked notes a change of content at off.

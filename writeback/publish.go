@@ -12,11 +12,6 @@ import (
 // nothing. ctx bounds only the waiting.
 func (d *Draft) Publish(ctx context.Context) (client.File, error) {
 	d.mu.Lock()
-	if d.mu.blind {
-		d.mu.Unlock()
-		d.Grown()
-		d.mu.Lock()
-	}
 	if d.temporaryLocked() && d.dirtyLocked() {
 		d.mu.held = true
 		d.mu.Unlock()
@@ -61,11 +56,6 @@ type Closed struct {
 // call it, also under a lock that is taken before the queue's.
 func (d *Draft) Seal() (Closed, bool) {
 	d.mu.Lock()
-	if d.mu.blind {
-		d.mu.Unlock()
-		d.Grown()
-		d.mu.Lock()
-	}
 	if d.mu.gone || d.mu.dead || d.temporaryLocked() || d.mu.err != nil || !d.dirtyLocked() {
 		d.mu.Unlock()
 		return Closed{}, false
@@ -151,9 +141,6 @@ func (d *Draft) forgiveLocked() {
 func (d *Draft) sealLocked() {
 	if d.mu.seal == nil && d.mu.closing > d.mu.published && d.dirtyLocked() {
 		d.mu.seal = &seal{gen: d.mu.closing, size: d.mu.closedSize}
-		if d.mu.blind {
-			d.mu.up.rewrites++ // unseen ones: what was sent is compared with what is here
-		}
 	}
 }
 

@@ -243,30 +243,3 @@ func (s *spool) discard() error {
 	err := s.mu.file.Close()
 	return errors.Join(err, s.fs.Remove("spool.remove", s.path))
 }
-
-// backing returns the file for passthrough, creating it; nil without one.
-func (s *spool) backing() *os.File {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.mu.gone {
-		return nil
-	}
-	if s.mu.file == nil {
-		if s.toFile() != nil {
-			return nil
-		}
-	}
-	return s.mu.file.OS()
-}
-
-// refresh takes over a size that grew behind our back (passthrough).
-func (s *spool) refresh() int64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.mu.file != nil {
-		if n, err := s.mu.file.Size(); err == nil {
-			s.mu.size = n
-		}
-	}
-	return s.mu.size
-}

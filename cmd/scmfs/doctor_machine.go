@@ -40,8 +40,6 @@ func kernelFinding(release string) finding {
 		return broken("kernel", "use Linux 5.4 or newer", "%s has a FUSE that is too old", release)
 	case v < 5004:
 		return warn("kernel", "use Linux 5.4 or newer", "%s is older than what is tested", release)
-	case v < 6009:
-		return good("kernel", "%s (--passthrough would need 6.9)", release)
 	}
 	return good("kernel", "%s", release)
 }

@@ -35,7 +35,7 @@ func newMeter() *meter {
 		reg: prometheus.NewRegistry(),
 		ops: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "scmfs", Name: "operation_seconds", Buckets: buckets,
 			Help: "Kernel operations, by what they ended with."}, []string{"operation", "errno"}),
-		moved:    counter("operation_bytes_total", "Bytes that programs read and wrote through the mount; passthrough writes are not seen.", "operation"),
+		moved:    counter("operation_bytes_total", "Bytes that programs read and wrote through the mount.", "operation"),
 		requests: counter("requests_total", "Requests to the server; status 0: no answer.", "endpoint", "status"),
 		took: prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "scmfs", Name: "request_seconds", Buckets: buckets,
 			Help: "Requests to the server, until the answer was read."}, []string{"endpoint"}),

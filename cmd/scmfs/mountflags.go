@@ -69,7 +69,6 @@ type mountFlags struct {
 	heldNames   []string
 	kernel      []string
 	http        string
-	passthrough bool
 	ops         opsFlags
 }
 
@@ -111,7 +110,6 @@ func (m *mountFlags) flags(cmd *cobra.Command) {
 	f.StringSliceVar(&m.heldNames, "held-names", writeback.DefaultHeldNames, "patterns of temporary names that are not published until renamed")
 	f.StringSliceVarP(&m.kernel, "options", "o", nil, "mount options as in fstab: flags as KEY=VALUE, and the kernel's such as noexec")
 	f.StringVar(&m.http, "http", "", "serve a status page, /metrics, /healthz and /readyz at this address, such as 127.0.0.1:9100")
-	f.BoolVar(&m.passthrough, "passthrough", false, "let the kernel write into the spool directly (root, Linux 6.9 or newer; experimental)")
 	m.ops.flags(cmd)
 }
 

@@ -18,7 +18,6 @@ func TestMountOptions(t *testing.T) {
 		{options: "ro,noexec,noatime,sync,max_read=65536", has: []string{"read-only: true"}, kernel: "[noexec, noatime, sync, max_read=65536]"},
 		{options: "allow_other=false,umask=027,write_mode=async,cache-size=1GiB", has: []string{"allow-other: false", `umask: "027"`, "write-mode: async", "cache-size: 1.0 GiB"}, kernel: "[]"},
 		{options: "username=alice,workspaces=a:b,seed=gw1:80/s+gw2:80/s", has: []string{"user: alice", "workspaces: [a, b]", "seed: ['gw1:80/s', 'gw2:80/s']"}, kernel: "[]"},
-		{options: "passthrough", has: []string{"passthrough: true"}, kernel: "[]"},
 		{options: "write_mod=async", fails: `-o write_mod: unknown option; did you mean "write-mode"?`},
 		{options: "secret=hunter2", fails: "-o secret: unknown option"},
 		{options: "password=hunter2", fails: "-o password: a password does not belong in mount options, everybody can see them; use password_file=FILE"},

@@ -128,7 +128,7 @@ func (m *mountFlags) start(ctx context.Context, log *logrus.Logger) (_ *running,
 		return nil, err
 	}
 	r.tree = fs.New(m.stores(r.client), r.queue, r.cache, fs.Options{Expiry: m.expiry, OpTimeout: m.timeout, CloseTimeout: m.closing, UID: m.uid, GID: m.gid,
-		FileMode: 0o666, DirMode: 0o777, Umask: umask, ReadOnly: m.readOnly, Trash: strings.Trim(m.trash, "/"), TrashDays: m.trashDays, Policies: treePolicies, Passthrough: m.passthrough, Logger: log,
+		FileMode: 0o666, DirMode: 0o777, Umask: umask, ReadOnly: m.readOnly, Trash: strings.Trim(m.trash, "/"), TrashDays: m.trashDays, Policies: treePolicies, Logger: log,
 		Reports: r.reports(), Observe: r.meter.operation, Moved: r.meter.bytes, Audit: r.audit})
 	if err = m.narrow(ctx, r.tree); err != nil {
 		return nil, err
