@@ -58,9 +58,13 @@ func BenchmarkListing(b *testing.B) {
 		})
 		b.Run(fmt.Sprint("create and remove/", n), func(b *testing.B) {
 			l := listed()
-			f := testFile("f0000500+", "new", 1)
+			made := make([]*client.File, 20_000)
+			for i := range made {
+				made[i] = testFile(fmt.Sprintf("f%07d+", i*7919%n), fmt.Sprint("new", i), 1)
+			}
 			b.ReportAllocs()
-			for b.Loop() {
+			for i := 0; b.Loop(); i++ {
+				f := made[i%len(made)]
 				if _, taken := l.known(f.Name); taken {
 					b.Fatal("taken")
 				}

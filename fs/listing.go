@@ -26,8 +26,8 @@ type listing struct {
 	dir client.DirID
 
 	mu      sync.Mutex
-	rows    []row     // sorted by name; guarded by mu
-	shared  bool      // somebody reads rows without the lock; guarded by mu
+	rows    []row     // sorted by name, never changed: readers hold them; guarded by mu
+	edits   edits     // not in rows yet; guarded by mu
 	at      time.Time // when the fetch of rows began, zero = not listed; guarded by mu
 	until   time.Time // how long rows are believed; guarded by mu
 	fetch   *fetch    // the one in flight; guarded by mu
@@ -35,19 +35,6 @@ type listing struct {
 	since   time.Time // guarded by mu
 	huge    bool      // known to be longer than a page; guarded by mu
 	subdirs int       // directories in rows; guarded by mu
-}
-
-// change is one local change of a directory; a row without records is a removal.
-type change struct {
-	name string
-	row  row
-}
-
-func (c change) apply(rows []row, own bool) []row {
-	if c.row.file == nil && c.row.dir == nil {
-		return dropRow(rows, c.name, own)
-	}
-	return setRow(rows, c.row, own)
 }
 
 // freshLocked tells for how long rows are still believed; <= 0 is not at all.
@@ -82,16 +69,22 @@ func (l *listing) apply(c change) {
 		l.fetch.changes = append(l.fetch.changes, c)
 	}
 	if !l.at.IsZero() {
-		if old, ok := findRow(l.rows, c.name); ok && old.dir != nil {
+		if old, ok := l.edits.find(l.rows, c.name); ok && old.dir != nil {
 			l.subdirs--
 		}
 		if c.row.dir != nil {
 			l.subdirs++
 		}
-		l.rows = c.apply(l.rows, !l.shared)
-		l.shared = false
+		if l.edits == nil {
+			l.edits = edits{}
+		}
+		if l.edits[c.name] = c.row; l.edits.tooMany(l.rows) {
+			l.foldLocked()
+		}
 	}
 }
+
+func (l *listing) foldLocked() { l.rows, l.edits = l.edits.into(l.rows), nil }
 
 // nlink is the link count of the directory: one for its name, one for its own
 // ".", one for the ".." of each directory in it. One that was never listed has 1,
@@ -120,7 +113,7 @@ func countDirs(rows []row) int {
 func (l *listing) publish(f *client.File) {
 	name := shownName(f.Name, f.ID)
 	l.mu.Lock()
-	old, taken := findRow(l.rows, name)
+	old, taken := l.edits.find(l.rows, name)
 	l.mu.Unlock()
 	if taken && (old.dir != nil || old.file.ID != f.ID && !l.ws.directories) {
 		name = decorated(f.Name, f.ID)
@@ -132,27 +125,25 @@ func (l *listing) publish(f *client.File) {
 func (l *listing) forget() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rows, l.at, l.shared, l.subdirs = nil, time.Time{}, false, 0
+	l.rows, l.edits, l.at, l.subdirs = nil, nil, time.Time{}, 0
 }
 
 // isEmpty records that the directory was just made.
 func (l *listing) isEmpty() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.rows, l.shared, l.at, l.subdirs = nil, false, l.ws.fs.opt.Now(), 0
+	l.rows, l.edits, l.at, l.subdirs = nil, nil, l.ws.fs.opt.Now(), 0
 	l.until = l.at.Add(l.ws.fs.opt.Expiry)
 }
 
-// known finds a name in rows that are fresh. It hands out no rows: after that the
-// next change would have to copy all of them, and a program that makes files asks
-// before each.
+// known finds a name in rows that are fresh.
 func (l *listing) known(name string) (row, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.freshLocked() <= 0 {
 		return row{}, false
 	}
-	return findRow(l.rows, name)
+	return l.edits.find(l.rows, name)
 }
 
 // list returns the fetch in flight, or begins one. Rows that are still fresh
@@ -161,7 +152,7 @@ func (l *listing) list(probe bool) *fetch {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.freshLocked() > 0 {
-		l.shared = true
+		l.foldLocked()
 		return &fetch{rows: l.rows, done: true, at: l.at, until: l.until}
 	}
 	if l.fetch != nil && (probe || !l.fetch.probe) {
@@ -182,15 +173,15 @@ func (l *listing) finish(f *fetch, rows []row, err error) {
 	var before []row
 	l.mu.Lock()
 	if err == nil {
-		if len(f.changes) > 0 {
-			rows = slices.Clone(rows) // readers of the fetch go by position
-		}
+		meanwhile := edits{}
 		for _, c := range f.changes {
-			rows = c.apply(rows, true)
+			meanwhile[c.name] = c.row
 		}
+		rows = meanwhile.into(rows)
 		if l.fetch == f { // a probe that a full listing overtook has missed changes
-			before = l.rows // nobody changes them any more
-			l.rows, l.at, l.shared, l.huge = rows, f.at, true, len(rows) > pageRows
+			l.foldLocked()
+			before = l.rows
+			l.rows, l.at, l.huge = rows, f.at, len(rows) > pageRows
 			l.subdirs = countDirs(rows)
 			l.until = believed(f.at, l.ws.fs.opt.Now(), l.ws.fs.opt.Expiry)
 			n = len(rows)
@@ -237,7 +228,7 @@ func (l *listing) lookup(ctx context.Context, name string) (r row, ok bool, ttl 
 	l.mu.Lock()
 	now := l.ws.fs.opt.Now()
 	if left := l.freshLocked(); left > 0 {
-		r, ok = findRow(l.rows, name)
+		r, ok = l.edits.find(l.rows, name)
 		l.mu.Unlock()
 		return r, ok, left, nil
 	}
@@ -246,7 +237,7 @@ func (l *listing) lookup(ctx context.Context, name string) (r row, ok bool, ttl 
 		for _, c := range slices.Backward(f.changes) {
 			if c.name == name { // newer than what the fetch brings
 				l.mu.Unlock()
-				return c.row, c.row.file != nil || c.row.dir != nil, expiry, nil
+				return c.row, c.row.present(), expiry, nil
 			}
 		}
 	}
@@ -254,9 +245,10 @@ func (l *listing) lookup(ctx context.Context, name string) (r row, ok bool, ttl 
 		l.since, l.singles = now, 0
 	}
 	l.singles++
-	small := !l.at.IsZero() && len(l.rows) <= pageRows
+	known := len(l.rows) + len(l.edits) // or a few fewer
+	small := !l.at.IsZero() && known <= pageRows
 	probe := !l.huge && l.at.IsZero() && l.singles > fewSingles
-	relist := !l.at.IsZero() && cheaper(l.singles, len(l.rows))
+	relist := !l.at.IsZero() && cheaper(l.singles, known)
 	l.mu.Unlock()
 
 	if f != nil {

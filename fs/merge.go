@@ -80,6 +80,9 @@ func nameGroup(name string, dir *client.Directory, files []*client.File) []row {
 	return out
 }
 
+// present tells whether the row stands for something.
+func (r row) present() bool { return r.file != nil || r.dir != nil }
+
 func compareRow(r row, name string) int { return strings.Compare(r.name, name) }
 
 func findRow(rows []row, name string) (row, bool) {
@@ -88,29 +91,4 @@ func findRow(rows []row, name string) (row, bool) {
 		return row{}, false
 	}
 	return rows[i], true
-}
-
-// setRow and dropRow return rows with one change; the argument stays as it is
-// unless `own` says that nobody else sees it.
-func setRow(rows []row, r row, own bool) []row {
-	if !own {
-		rows = slices.Clone(rows)
-	}
-	i, ok := slices.BinarySearchFunc(rows, r.name, compareRow)
-	if ok {
-		rows[i] = r
-		return rows
-	}
-	return slices.Insert(rows, i, r)
-}
-
-func dropRow(rows []row, name string, own bool) []row {
-	i, ok := slices.BinarySearchFunc(rows, name, compareRow)
-	if !ok {
-		return rows
-	}
-	if !own {
-		rows = slices.Clone(rows)
-	}
-	return slices.Delete(rows, i, i+1)
 }

@@ -68,30 +68,3 @@ func TestMergeRowsStopsEarly(t *testing.T) {
 	}
 	assert.LessOrEqual(t, pulled, 2)
 }
-
-func TestRowChanges(t *testing.T) {
-	names := func(rows []row) (out []string) {
-		for _, r := range rows {
-			out = append(out, r.name)
-		}
-		return out
-	}
-	base := []row{{name: "b"}, {name: "d"}}
-	for name, c := range map[string]struct {
-		change func([]row) []row
-		want   []string
-	}{
-		"first":       {func(r []row) []row { return setRow(r, row{name: "a"}, false) }, []string{"a", "b", "d"}},
-		"middle":      {func(r []row) []row { return setRow(r, row{name: "c"}, false) }, []string{"b", "c", "d"}},
-		"last":        {func(r []row) []row { return setRow(r, row{name: "e"}, false) }, []string{"b", "d", "e"}},
-		"replace":     {func(r []row) []row { return setRow(r, row{name: "b", dir: &client.Directory{}}, false) }, []string{"b", "d"}},
-		"drop":        {func(r []row) []row { return dropRow(r, "b", false) }, []string{"d"}},
-		"drop absent": {func(r []row) []row { return dropRow(r, "x", false) }, []string{"b", "d"}},
-	} {
-		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, c.want, names(c.change(base)))
-			assert.Equal(t, []string{"b", "d"}, names(base), "readers keep what they have")
-			assert.Nil(t, base[0].dir)
-		})
-	}
-}
