@@ -1,5 +1,5 @@
 # Two targets matter to a new user: demo and test.
-.PHONY: demo test soak build lint vuln fuzz bench clean demo-stop nfpm package package-test image
+.PHONY: demo test soak build lint vuln fuzz bench bench-compare clean demo-stop nfpm package package-test image
 
 GO ?= go
 BIN := bin/scmfs
@@ -57,6 +57,12 @@ BENCH_FLAGS ?=
 bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/... ./client/... ./fs/... ./writeback/...
 	$(GO) run ./scripts/bench -scmfs $(BIN) -dir $(BENCH_DIR) $(BENCH_FLAGS) $(BENCH_PARTS)
+
+# The Go benchmarks of two commits, or two files of results, compared by benchstat:
+#	make bench-compare OLD=main NEW=HEAD
+# Such as BENCH_PACKAGES=./writeback BENCH=Spool COUNT=10 before it.
+bench-compare:
+	@sh scripts/bench-compare.sh "$(OLD)" "$(NEW)"
 
 # By version: it is no dependency of ours.
 nfpm:
