@@ -82,8 +82,8 @@ func (h *handle) openFlags() uint32 {
 	if h.direct {
 		// What a program writes is copied once on its way here, not twice, no page is
 		// made for it, and the first write does not ask for security.capability. The
-		// pages would be of no use: the kernel drops them with the next attributes, whose
-		// time is another. Handles that read as well keep theirs, they may be mapped.
+		// pages were of no use: what was just written came from the store all the same
+		// when it was read again. Handles that read as well keep theirs, they may be mapped.
 		// A GiB by pieces of 1 MiB, asynchronous: 0.55 of the local disk with pages, 0.77
 		// without; synchronous: 1.1 times as fast.
 		flags |= fuse.FOPEN_DIRECT_IO

@@ -22,7 +22,7 @@ import (
 type env struct {
 	binary, dir, listen, http string
 	fault, extra, counts      string
-	plots                     string
+	plots, profiles           string
 	rounds, ops, treeFiles    int
 	size, writerSize          int64
 	smallFiles, writers       int

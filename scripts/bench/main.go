@@ -37,6 +37,7 @@ func parts() []part {
 		{"programs", "one large and many small files, beside loopback, disk and installed peers", programs},
 		{"growth", "how speed and memory grow with the file and with the writers, beside curl", growth},
 		{"latency", "over links of 1 Gbit/s with 0 to 100 ms round trip, beside curl", latency},
+		{"profiles", "where the mount's processor time and memory go on the five main paths", profiles},
 		{"trees", "cp, rsync, tar, git and rm of a source tree, beside disk and installed peers", trees},
 	}
 }
@@ -66,6 +67,7 @@ func run() error {
 	flag.IntVar(&e.writers, "writers", 16, "programs of the part writers")
 	flag.Int64Var(&e.writerSize, "writer-size", 128<<20, "bytes that each of them writes")
 	flag.StringVar(&e.plots, "plots", "", "write the charts of growth and latency to this directory")
+	flag.StringVar(&e.profiles, "profiles", "", "write the tables of the part profiles into this file, between their marks")
 	flag.StringVar(&markdown, "markdown", "", "append the tables to this file")
 	flag.StringVar(&e.fault, "fault", "", `fault of the server, such as "delay=5ms@GET /files/*"`)
 	flag.StringVar(&e.extra, "mount-flags", "", "more flags of scmfs mount, separated by blanks")
