@@ -18,9 +18,9 @@ func (e *env) get(ctx context.Context, token string, id client.FileID) (time.Dur
 }
 
 // growth shows how the cost grows: with the size of a file, and with the number of
-// programs that write at once.
+// programs that write at once, and the files of a directory.
 func growth(ctx context.Context, e *env) error {
-	return errors.Join(e.growSize(ctx), e.growWriters(ctx))
+	return errors.Join(e.growSize(ctx), e.growWriters(ctx), e.growFiles(ctx))
 }
 
 func (e *env) growSize(ctx context.Context) error {
