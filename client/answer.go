@@ -139,7 +139,7 @@ func (k *call) unreadable(ctx context.Context, err error, token string) error {
 	if k.once && kind == Protocol {
 		kind = Uncertain
 	}
-	return &Error{Op: k.op, Name: k.name, Kind: kind, HTTP: http.StatusOK, Err: scrub(why(ctx, err), token)}
+	return &Error{Op: k.op, Name: k.name, Kind: kind, HTTP: http.StatusOK, Err: scrub(Plain(why(ctx, err)), token)}
 }
 
 // refusal turns an error answer into an [Error]; the code is in the body, for

@@ -81,7 +81,7 @@ func (c *Client) retry(ctx context.Context, k *call, again func(error) bool, try
 	}, backoff.WithBackOff(bo), backoff.WithMaxElapsedTime(c.o.RetryTimeout))
 	if _, ours := errors.AsType[*Error](err); err != nil && !ours {
 		// The context ended while we waited for the next attempt.
-		return nil, &Error{Op: k.op, Name: k.name, Kind: KindOf(ctx.Err()), Err: errors.Join(err, last)}
+		return nil, &Error{Op: k.op, Name: k.name, Kind: KindOf(ctx.Err()), Err: errors.Join(Plain(err), last)}
 	}
 	return h, err
 }
@@ -153,7 +153,7 @@ func (c *Client) once(ctx context.Context, k *call, s session) (h http.Header, e
 	k.tried = true
 	res, err := c.http.Do(req)
 	if err != nil {
-		e := &Error{Op: k.op, Name: k.name, unsent: !wrote.Load(), Err: scrub(why(ctx, err), s.token)}
+		e := &Error{Op: k.op, Name: k.name, unsent: !wrote.Load(), Err: scrub(Plain(why(ctx, err)), s.token)}
 		if serr := src.failure(); serr != nil && outer.Err() == nil {
 			// The body never came to its end, so nothing was kept (part 2 section 1.6).
 			e.Kind, e.Err = sourceKind(serr), fmt.Errorf("source: %w", serr)

@@ -62,7 +62,7 @@ func (r *countedStream) Read(p []byte) (int, error) {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = ErrShort
 	}
-	return n, &Error{Op: r.k.op, Name: r.k.name, Kind: transportKind(r.body.ctx, err, false), Err: why(r.body.ctx, err)}
+	return n, &Error{Op: r.k.op, Name: r.k.name, Kind: transportKind(r.body.ctx, err, false), Err: Plain(why(r.body.ctx, err))}
 }
 
 // end looks behind the last byte: more than was announced is not our content.

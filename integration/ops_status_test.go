@@ -43,7 +43,7 @@ func TestStatusShowsTheMount(t *testing.T) {
 	require.Equal(t, "ok\n", sh(t, "curl -s %sreadyz", st.Page))
 	require.Equal(t, "ok\n", sh(t, "curl -s %shealthz", st.Page))
 	require.Contains(t, sh(t, "curl -s %s", st.Page), "<title>scmfs</title>")
-	require.Contains(t, fails(t, "%s status %s", binary, t.TempDir()), "is not a running scmfs mount")
+	require.Contains(t, fails(t, "%s status %s", binary, t.TempDir()), "no scmfs is mounted there")
 }
 
 // A stuck file is shown with its reason, and the page's action publishes it.

@@ -124,29 +124,6 @@ func TestAsyncCloseSurvivesKill(t *testing.T) {
 	}
 }
 
-// Starting fails with a reason and a non-zero code.
-func TestMountFailsWithReason(t *testing.T) {
-	s := newServer(t)
-	check := func(name string, change func(*mount), code int, text string) {
-		t.Run(name, func(t *testing.T) {
-			bad := *s
-			m := &mount{t: t, s: &bad, dir: t.TempDir(), state: t.TempDir(), http: freePort(t)}
-			change(m)
-			out, err := m.tryStart()
-			var exit *exec.ExitError
-			require.True(t, errors.As(err, &exit), "%v %s", err, out)
-			assert.Equal(t, code, exit.ExitCode(), out)
-			assert.Contains(t, out, text)
-		})
-	}
-	check("wrong password", func(m *mount) { m.s.pass = "wrong" }, 3, "not authenticated")
-	check("server down", func(m *mount) { m.s.seed = freePort(t) + "/rootsite" }, 3, "connection refused")
-	check("no mount point", func(m *mount) { m.dir += "/missing" }, 5, "does not exist")
-	check("bad increment", func(m *mount) { m.args = []string{"--increment-size", "7MiB"} }, 2, "multiple of 5MiB")
-	check("malformed seed", func(m *mount) { m.s.seed = "nonsense" }, 2, "HOST:PORT/SITE")
-	check("state in use", func(m *mount) { m.state = newMount(t, s).state }, 1, "in use by another process")
-}
-
 // The embedded server in the mount's own process.
 func TestMountEmbedded(t *testing.T) {
 	requireFUSE(t)

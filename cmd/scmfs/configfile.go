@@ -43,7 +43,7 @@ func readConfigFile(path string, schema *pflag.FlagSet) (*configFile, error) {
 	}
 	b, err := os.ReadFile(abs)
 	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
+		return nil, fileFailure("configuration", err)
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(b, &doc); err != nil {

@@ -80,7 +80,12 @@ type controlClient struct {
 // attach finds the mount at a mount point through its own status file.
 func attach(dir string) (*controlClient, error) {
 	b, err := readWithin(dir+"/.scmfs/status", 10*time.Second)
-	if err != nil {
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return nil, failure(exitMount, fmt.Errorf("%s: no scmfs is mounted there; 'scmfs status' lists the mounts", dir))
+	case isDead(err):
+		return nil, failure(exitMount, fmt.Errorf("%s: the mount is dead, its process is gone; mount again, what was not uploaded goes on then", dir))
+	case err != nil:
 		return nil, failure(exitMount, fmt.Errorf("%s is not a running scmfs mount: %w", dir, err))
 	}
 	c := &controlClient{}

@@ -34,7 +34,7 @@ func background(ctx context.Context, stateDir, logFile, mountpoint string) error
 	}
 	log, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		return err
+		return fileFailure("log file", err)
 	}
 	defer log.Close()
 	self, err := os.Executable()

@@ -16,18 +16,20 @@ import (
 // serveHTTP answers at the address of --http. What changes something needs the
 // token; the rest shows names of files to whoever reaches the address, which is
 // why it is a loopback address unless somebody chose otherwise.
-func (r *running) serveHTTP() error {
+//
+// It listens at once, so that an address that is taken is no reason to take a mount
+// away again, and serves when the returned function is called.
+func (r *running) serveHTTP() (serve func(), err error) {
 	l, err := net.Listen("tcp", r.m.http)
 	if err != nil {
-		return fmt.Errorf("--http %s: %w", r.m.http, err)
+		return nil, listenFailure("--http", r.m.http, err)
 	}
 	r.httpAddr = l.Addr().String()
 	if a, ok := l.Addr().(*net.TCPAddr); ok && !a.IP.IsLoopback() {
 		r.log.WithField("address", r.httpAddr).Warn("metrics and the status page can be reached from other machines: they show names of files, and the token of actions goes over the line in clear; use a loopback address and a TLS proxy in front")
 	}
 	r.metrics = &http.Server{Handler: r.httpHandler(), ReadHeaderTimeout: 10 * time.Second, MaxHeaderBytes: 16 << 10}
-	go func() { _ = r.metrics.Serve(l) }()
-	return nil
+	return func() { go func() { _ = r.metrics.Serve(l) }() }, nil
 }
 
 // pageURL is the address of the status page, "" without one.

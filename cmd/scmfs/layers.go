@@ -41,7 +41,7 @@ var exclusive = [][]string{
 }
 
 // pathKeys are resolved against the file's directory when they are in a file.
-var pathKeys = []string{"embedded", "state-dir", "log-file", "cache-dir", "password-file", "ca-file", "mountpoint"}
+var pathKeys = []string{"embedded", "state-dir", "log-file", "cache-dir", "audit-log", "password-file", "ca-file", "mountpoint"}
 
 // settings are what the layers above the defaults say.
 type settings struct {

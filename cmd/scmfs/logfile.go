@@ -37,7 +37,7 @@ func openLogFile(path string, limit int64, keep int, crash bool) (*logFile, erro
 func (l *logFile) open() error {
 	f, err := os.OpenFile(l.path, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		return fmt.Errorf("log file: %w", err)
+		return fileFailure("log file", err)
 	}
 	fi, err := f.Stat()
 	if err != nil {

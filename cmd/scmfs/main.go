@@ -46,7 +46,7 @@ and appear whole when they are closed; saving over a file makes a new version.
 		SilenceErrors:              true,
 		PersistentPreRunE:          settle,
 	}
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return failure(exitUsage, err) })
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(mountCommand(), umountCommand(), serveCommand(), workspaceCommand(), warmCommand(), versionCommand())
 	root.AddCommand(opsCommands()...)
 	root.AddCommand(configCommand(), installCommand(), manCommand())

@@ -56,6 +56,9 @@ $SCMFS_PASSWORD. It is asked for again when the server refuses the session.
 			if err := m.private(); err != nil {
 				return failure(exitMount, err)
 			}
+			if note := hides(m.place.mountpoint); note != "" && os.Getenv(daemonMark) == "" {
+				cmd.PrintErrln("scmfs: note:", note)
+			}
 			if !m.foreground && os.Getenv(daemonMark) == "" {
 				return background(cmd.Context(), m.stateDir, m.logFile, m.place.mountpoint)
 			}
@@ -93,6 +96,9 @@ func (m *mountFlags) serve(ctx context.Context) error {
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
 	if err := clearDead(m.place.mountpoint); err != nil {
+		return failure(exitMount, err)
+	}
+	if err := mayMount(m.place.mountpoint, m.allowOther, fuseConf); err != nil {
 		return failure(exitMount, err)
 	}
 	if os.Getenv(daemonMark) != "" {

@@ -143,8 +143,8 @@ func (m *mountFlags) check() error {
 	if _, err := m.umaskBits(); err != nil {
 		return &badSetting{"umask", fmt.Sprintf("%q: must be octal, such as 022", m.umask)}
 	}
-	if err := m.ops.check(m.http); err != nil {
-		return failure(exitUsage, err)
+	if bad := m.ops.check(m.http); bad != nil {
+		return bad
 	}
 	if _, err := logrus.ParseLevel(m.logLevel); err != nil {
 		return &badSetting{"log-level", fmt.Sprintf("%q: must be error, warn, info or debug", m.logLevel)}
@@ -209,7 +209,7 @@ func stateDirFor(mountpoint string) (string, error) {
 	}
 	u, err := user.Current()
 	if err != nil {
-		return "", err
+		return "", usage(fmt.Errorf("user %d has no home directory: give --state-dir", os.Geteuid()))
 	}
 	return filepath.Join(u.HomeDir, ".local", "state", "scmfs", name), nil
 }

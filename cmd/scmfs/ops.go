@@ -27,20 +27,20 @@ func (o *opsFlags) flags(cmd *cobra.Command) {
 	f.BoolVar(&o.pprof, "pprof", false, "serve Go's profiles below /debug/pprof at the address of --http")
 }
 
-func (o *opsFlags) check(httpAddr string) error {
+func (o *opsFlags) check(httpAddr string) *badSetting {
 	switch {
 	case o.logFormat != "auto" && o.logFormat != "text" && o.logFormat != "json":
-		return fmt.Errorf("--log-format %q: must be auto, text or json", o.logFormat)
+		return &badSetting{"log-format", fmt.Sprintf("%q: must be auto, text or json", o.logFormat)}
 	case o.logMaxSize < 64<<10:
-		return fmt.Errorf("--log-max-size %s: must be at least 64KiB", o.logMaxSize.String())
+		return &badSetting{"log-max-size", o.logMaxSize.String() + ": must be at least 64KiB"}
 	case o.logKeep < 1 || o.logKeep > 1000:
-		return fmt.Errorf("--log-keep %d: must be between 1 and 1000", o.logKeep)
+		return &badSetting{"log-keep", fmt.Sprintf("%d: must be between 1 and 1000", o.logKeep)}
 	case o.pprof && httpAddr == "":
-		return fmt.Errorf("--pprof needs --http")
+		return &badSetting{"pprof", "needs http"}
 	}
 	if httpAddr != "" {
 		if _, _, err := net.SplitHostPort(httpAddr); err != nil {
-			return fmt.Errorf("--http %q: want ADDRESS:PORT such as 127.0.0.1:9100", httpAddr)
+			return &badSetting{"http", fmt.Sprintf("%q: want ADDRESS:PORT such as 127.0.0.1:9100", httpAddr)}
 		}
 	}
 	return nil

@@ -76,7 +76,7 @@ func (m *mountFlags) arguments(s *settings, args []string) error {
 // absolute makes paths independent of the working directory, which a mount in
 // the background leaves.
 func (m *mountFlags) absolute() error {
-	for _, p := range []*string{&m.place.mountpoint, &m.target.embedded, &m.target.login.passwordFile, &m.target.via.caFile, &m.stateDir, &m.logFile, &m.cacheDir} {
+	for _, p := range []*string{&m.place.mountpoint, &m.target.embedded, &m.target.login.passwordFile, &m.target.via.caFile, &m.stateDir, &m.logFile, &m.ops.auditLog, &m.cacheDir} {
 		if *p == "" {
 			continue
 		}

@@ -94,7 +94,10 @@ func (m *mountFlags) start(ctx context.Context, log *logrus.Logger) (_ *running,
 		return nil, err
 	}
 	if err = r.client.Login(ctx); err != nil {
-		return nil, fmt.Errorf("cannot log in at %s: %w", r.client.Seed(), err)
+		return nil, m.loginFailure(r.client.Seed(), err)
+	}
+	if err = m.look(ctx, r.client, log); err != nil {
+		return nil, err
 	}
 	if r.cache, err = readcache.New(readcache.Options{Memory: int64(m.cacheSize), Dir: m.cacheDir, DirMax: int64(m.cacheMax), DirMinFree: int64(m.cacheFree), Streams: m.streams, Logger: log, Registerer: reg}); err != nil {
 		return nil, err
@@ -107,7 +110,7 @@ func (m *mountFlags) start(ctx context.Context, log *logrus.Logger) (_ *running,
 	o.Policies = queuePolicies
 	o.Base, o.Logger, o.Registerer = baseReader{r.client, r.cache}, log, reg
 	if r.queue, err = writeback.Open(disk.OS(), m.stateDir, func(ws string) writeback.Store { return r.client.Workspace(ws) }, o); err != nil {
-		return nil, err
+		return nil, inUse(err)
 	}
 	reg.MustRegister(newQueueGauges(r))
 	r.sampler, r.facts = newSampler(r.meter, r.queue.Pending, func() int64 { return r.cache.Stats().Fetched }), newFacts(r.client, &m.place)
@@ -137,15 +140,17 @@ func (m *mountFlags) start(ctx context.Context, log *logrus.Logger) (_ *running,
 	if err = r.serveControl(); err != nil {
 		return nil, err
 	}
+	serveHTTP := func() {}
+	if m.http != "" {
+		if serveHTTP, err = r.serveHTTP(); err != nil {
+			return nil, err
+		}
+	}
 	if r.mounted, err = r.tree.Mount(dir, fs.MountOptions{FsName: "scm:" + r.client.Seed(), AllowOther: m.allowOther, Options: m.kernel}); err != nil {
 		return nil, failure(exitMount, err)
 	}
 	r.gone = r.mounted.Done()
-	if m.http != "" {
-		if err = r.serveHTTP(); err != nil {
-			return nil, err
-		}
-	}
+	serveHTTP()
 	if _, err = os.Stat(dir); err != nil {
 		return nil, failure(exitMount, fmt.Errorf("the mount does not answer: %w", err))
 	}

@@ -45,7 +45,7 @@ func readSecret(path string) ([]byte, error) {
 func readPasswordFile(path string) (string, error) {
 	b, err := readSecret(path)
 	if err != nil {
-		return "", fmt.Errorf("password file: %w", err)
+		return "", fileFailure("password file", err)
 	}
 	return onePassword(b, "password file "+path)
 }

@@ -31,11 +31,11 @@ func (t *transport) apply(o *client.Options) error {
 	if t.caFile != "" {
 		b, err := os.ReadFile(t.caFile)
 		if err != nil {
-			return fmt.Errorf("authorities: %w", err)
+			return usage(fileFailure("ca-file", err))
 		}
 		o.TLS.RootCAs = x509.NewCertPool()
 		if !o.TLS.RootCAs.AppendCertsFromPEM(b) {
-			return fmt.Errorf("authorities: %s has no certificate in PEM form", t.caFile)
+			return usage(fmt.Errorf("ca-file: %s has no certificate in PEM form", t.caFile))
 		}
 	}
 	switch t.proxy {
