@@ -77,7 +77,7 @@ func TestMountFailsWithReason(t *testing.T) {
 
 		{"untrusted certificate", seed("https://" + tlsAddr + "/rootsite"), 3, []string{"signed by an authority that this machine does not trust", "ca-file"}},
 		{"no TLS there", seed("https://" + s.seed), 3, []string{"does not speak TLS at this port"}},
-		{"TLS there", seed(tlsAddr + "/rootsite"), 3, []string{"HTTPS", "scmfs doctor"}},
+		{"TLS there", seed(tlsAddr + "/rootsite"), 3, []string{"does the seed want https:// in front?", "scmfs doctor"}},
 		{"no authorities", args("--ca-file", "/nonexistent/ca"), 2, []string{"ca-file: /nonexistent/ca does not exist"}},
 		{"authorities of junk", args("--ca-file", readable), 2, []string{"has no certificate in PEM form"}},
 	} {
@@ -161,7 +161,7 @@ func TestCommandsWithoutAMount(t *testing.T) {
 	dir := t.TempDir()
 	for command, code := range map[string]int{
 		"status %s": 5, "pending list %s": 5, "pending retry %s 1f": 5, "log-level %s": 5, "wait %s/f": 5, "versions %s/f": 5,
-		"restore %s/f@1.0": 5, "selftest %s": 5, "warm %s": 5, "umount %s": 5, "verify %s/f": 1, "doctor %s": 1,
+		"restore %s/f@1.0": 5, "selftest %s": 5, "warm %s": 5, "umount %s": 5, "verify %s/f": 5, "doctor %s": 1,
 	} {
 		got, out := exitCode(t, binary+" "+regexp.MustCompile("%s").ReplaceAllString(command, dir))
 		assert.Equal(t, code, got, "%s: %s", command, out)

@@ -64,9 +64,12 @@ type verifier struct {
 }
 
 func (v *verifier) walk(path string) error {
+	if _, err := placeOf(path); err != nil {
+		return err
+	}
 	fi, err := os.Lstat(path)
 	if err != nil {
-		return err
+		return fileFailure("cannot verify", err)
 	}
 	if !fi.IsDir() {
 		v.one(path)

@@ -54,12 +54,12 @@ type waiter struct {
 }
 
 func (w *waiter) wait(ctx context.Context, path string) error {
-	if _, err := os.Lstat(path); err != nil {
-		return err
-	}
 	at, err := placeOf(path)
 	if err != nil {
 		return err
+	}
+	if _, err := os.Lstat(path); err != nil {
+		return fileFailure("cannot wait", err)
 	}
 	c, err := attach(at.mount)
 	left := func(ctx context.Context) (string, error) { return w.left(ctx, c, at) }

@@ -32,8 +32,7 @@ func flagError(_ *cobra.Command, err error) error {
 	return usage(err)
 }
 
-// loginFailure says why there is no session and what to do. The exit code is that
-// of err.
+// loginFailure says why there is no session and what to do.
 func (m *mountFlags) loginFailure(seed string, err error) error {
 	hint := fmt.Sprintf("is a gateway running there? 'scmfs doctor %s' looks closer", strings.Join(m.place.seeds, ","))
 	e, isOurs := errors.AsType[*client.Error](err)
@@ -46,11 +45,14 @@ func (m *mountFlags) loginFailure(seed string, err error) error {
 	case isOurs && e.Kind == client.Auth:
 		hint = "look at the user, and at the password in password-file, password-command or $" + passwordVariable
 	}
+	if isOurs && e.HTTP == http.StatusBadRequest {
+		hint = "does the seed want https:// in front? " + hint
+	}
 	user := m.target.login.user
 	if user != "" {
 		user = " as " + user
 	}
-	return failure(exitCode(err), fmt.Errorf("cannot log in at %s%s: %s; %s", seed, user, reason(err), hint))
+	return failure(exitServer, fmt.Errorf("cannot log in at %s%s: %s; %s", seed, user, reason(err), hint))
 }
 
 // look makes sure that there is what is to be mounted: a wrong name of a site or a
