@@ -96,7 +96,7 @@ func (m *mountFlags) flags(cmd *cobra.Command) {
 	f.DurationVar(&m.expiry, "expiry", time.Second, "how long names and attributes are believed without asking the server")
 	f.DurationVar(&m.timeout, "timeout", time.Minute, "how long an operation may take")
 	f.DurationVar(&m.closing, "close-timeout", 2*time.Minute, "how long close waits for an upload that makes no progress; the upload goes on")
-	f.DurationVar(&m.retry, "retry-timeout", 5*time.Minute, "how long an upload without progress is retried")
+	f.DurationVar(&m.retry, "retry-timeout", 5*time.Minute, "how long an upload without progress is retried before it is stuck; in async mode an outage is waited for")
 	f.DurationVar(&m.stall, "stall-timeout", time.Minute, "how long a server may be silent in the middle of a request before it is made again")
 	f.DurationVar(&m.stopTimeout, "stop-timeout", 2*time.Minute, "how long a stop waits for uploads; the rest is kept for the next mount")
 	f.Var(&m.cacheSize, "cache-size", "memory for content that was read")

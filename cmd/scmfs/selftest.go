@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,7 @@ import (
 
 func selftestCommand() *cobra.Command {
 	t := &selftest{}
-	keep := false
+	keep, only := false, ""
 	cmd := &cobra.Command{
 		Use: "selftest DIR", Short: "Try a mounted directory: write, resume, rename, crash, names, sizes",
 		Long: `Makes a scratch directory in DIR, does there what programs do, looks whether it came out
@@ -21,14 +22,19 @@ right, and removes it. It takes less than two minutes, writes about 100 MiB, and
 nothing else, so that it can be run in production. DIR must be on an scmfs mount.
 
 A writer is killed on purpose; what it leaves in .partial is removed as well.`,
-		Example: "  scmfs selftest /mnt/scm/archive/scratch",
+		Example: "  scmfs selftest /mnt/scm/archive/scratch\n  scmfs selftest --only 'resumed|large' /mnt/scm/archive/scratch",
 		Args:    exactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			t.cmd = cmd
+			var err error
+			if t.only, err = regexp.Compile(only); err != nil {
+				return usage(fmt.Errorf("--only %q: want a part of a step's name, or a pattern", only))
+			}
 			return t.run(cmd.Context(), args[0], keep)
 		},
 	}
 	cmd.Flags().BoolVar(&keep, "keep", false, "leave the scratch directory")
+	cmd.Flags().StringVar(&only, "only", "", "do the steps with such a name only, a regular expression")
 	// The writer that is killed is this program.
 	victim := &cobra.Command{Use: "victim FILE", Hidden: true, Args: exactArgs(1), RunE: func(_ *cobra.Command, args []string) error { return beVictim(args[0]) }}
 	cmd.AddCommand(victim)
@@ -43,6 +49,7 @@ type selftest struct {
 	bp    string // .partial of the workspace, "" when it has none
 	id    string // makes names unique
 	flat  bool
+	only  *regexp.Regexp
 	fails int
 }
 
@@ -76,7 +83,12 @@ func (t *selftest) run(ctx context.Context, dir string, keep bool) (err error) {
 	if !keep {
 		defer func() { err = errors.Join(err, t.clean()) }()
 	}
+	done := 0
 	for _, s := range t.steps() {
+		if !t.only.MatchString(s.name) {
+			continue
+		}
+		done++
 		start := time.Now()
 		err := s.do(ctx)
 		took := time.Since(start).Round(time.Millisecond)
@@ -93,6 +105,9 @@ func (t *selftest) run(ctx context.Context, dir string, keep bool) (err error) {
 		if ctx.Err() != nil {
 			return fmt.Errorf("stopped after %s: %w", time.Since(began).Round(time.Second), ctx.Err())
 		}
+	}
+	if done == 0 {
+		return usage(fmt.Errorf("--only %q: no step has such a name", t.only))
 	}
 	t.cmd.Printf("%d failed, in %s\n", t.fails, time.Since(began).Round(100*time.Millisecond))
 	if t.fails > 0 {

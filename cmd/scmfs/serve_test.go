@@ -84,6 +84,21 @@ func TestServeWithoutFaults(t *testing.T) {
 	assert.NoError(t, stop())
 }
 
+func TestServeImitates(t *testing.T) {
+	base, token, stop := serving(t, "--gateway-limit", "--session-ttl", "1h")
+	count := base + "/files?workspace_name=default"
+	assert.Equal(t, 200, call(t, token, "HEAD", count, ""))
+	http.DefaultClient.CloseIdleConnections()
+	assert.Equal(t, 431, call(t, token, "HEAD", count+"&x="+strings.Repeat("x", 9<<10), ""), "longer than a gateway takes")
+	http.DefaultClient.CloseIdleConnections()
+	assert.NoError(t, stop())
+
+	base, token, stop = serving(t, "--session-ttl", "1ns", "--flush-interval", "1024", "--no-ranged-cap", "--update-time-now")
+	assert.Equal(t, 401, call(t, token, "HEAD", base+"/files?workspace_name=default", ""), "the session is over")
+	http.DefaultClient.CloseIdleConnections()
+	assert.NoError(t, stop())
+}
+
 func TestServeUsage(t *testing.T) {
 	for _, bad := range [][]string{{"--fault", "nonsense"}, {"--fault", "delay=x"}, {"--log-level", "loud"}, {"--listen", "nowhere"}, {"--listen", "0.0.0.0:0"}} {
 		root := rootCommand()
