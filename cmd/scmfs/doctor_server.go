@@ -34,7 +34,7 @@ func checkSeed(ctx context.Context, seed string) []finding {
 		began := time.Now()
 		ips, err := net.DefaultResolver.LookupHost(ctx, host)
 		if err != nil {
-			return append(out, broken("dns", "look at /etc/resolv.conf and the name, or give an address", "%s: %v", host, err))
+			return append(out, broken("dns", "look at /etc/resolv.conf and the name, or give an address", "%s: %v", host, client.Plain(err)))
 		}
 		out = append(out, good("dns", "%s is %s, in %s", host, strings.Join(ips, ", "), time.Since(began).Round(time.Millisecond)))
 	}
@@ -54,7 +54,7 @@ func checkSeed(ctx context.Context, seed string) []finding {
 	out = append(out, headerFinding(ctx, web, base))
 	switch {
 	case err != nil:
-		out = append(out, broken("site", "is an SCM gateway listening there?", "%s does not speak HTTP: %v", addr, err))
+		out = append(out, broken("site", "is an SCM gateway listening there?", "%s does not speak HTTP: %v", addr, client.Plain(err)))
 	case status == http.StatusOK:
 		out = append(out, good("site", "%s is up, answers in %s", site, took.Round(100*time.Microsecond)))
 	case status == http.StatusForbidden:
@@ -71,7 +71,7 @@ func dial(ctx context.Context, scheme, addr string) (net.Conn, finding) {
 	began := time.Now()
 	conn, err := (&net.Dialer{Timeout: 5 * time.Second}).DialContext(ctx, "tcp", addr)
 	if err != nil {
-		return nil, broken("gateway", "is the gateway running, the port right, and the firewall open?", "%v", err)
+		return nil, broken("gateway", "is the gateway running, the port right, and the firewall open?", "%v", client.Plain(err))
 	}
 	took := time.Since(began).Round(10 * time.Microsecond)
 	if scheme != "https" {
@@ -81,7 +81,7 @@ func dial(ctx context.Context, scheme, addr string) (net.Conn, finding) {
 	t := tls.Client(conn, &tls.Config{ServerName: host})
 	if err := t.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
-		return nil, broken("tls", "install the authority's certificate on this machine, or correct the name", "%v", err)
+		return nil, broken("tls", "install the authority's certificate on this machine, or correct the name; with --ca-file scmfs mount may trust it nevertheless", "%v", client.Plain(err))
 	}
 	end := t.ConnectionState().PeerCertificates[0].NotAfter
 	if left := time.Until(end); left < 14*24*time.Hour {

@@ -57,8 +57,12 @@ func TestDoctorFindsTroubleOnTheWay(t *testing.T) {
 		"http://" + addr + "/ROOTSITE":          "OK site",
 		" " + addr + "/" + strings.ToUpper("x"): "FAIL site",
 	} {
-		got := grades(t, checkSeed(t.Context(), seed))
+		all := checkSeed(t.Context(), seed)
+		got := grades(t, all)
 		require.Equal(t, want, got[len(got)-1], "%s: %v", seed, got)
+		for _, f := range all {
+			require.NotRegexp(t, `dial tcp|lookup |x509|tls: |Get "`, f.Text, seed)
+		}
 	}
 }
 
