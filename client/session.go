@@ -81,7 +81,7 @@ func (c *Client) session(ctx context.Context, stale int) (session, error) {
 
 // gaveUp is what a caller gets whose context ended before there was a session.
 func (c *Client) gaveUp(err error) error {
-	return &Error{Op: "log in", Name: c.o.User, Kind: KindOf(err), Err: err}
+	return &Error{Op: "log in", Name: c.o.User, Kind: KindOf(err), Err: Plain(err)}
 }
 
 // loginAny tries the seeds in random order; a refusal of the user is final.
