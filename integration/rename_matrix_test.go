@@ -15,7 +15,7 @@ import (
 	"github.com/sequoiacm/scmfs/client"
 )
 
-// matrix says what rename(2) of a source (line) onto a target (column) does.
+// renameMatrix says what rename(2) of a source (line) onto a target (column) does.
 //
 //	moved    the source has the target's name, with its id and all its versions
 //	version  the target has the source's content as its next version, with its own
@@ -25,8 +25,8 @@ import (
 //	becomes  the target is what the source was; id and versions are the target's
 //	same     nothing happens
 //
-// A source and a target are what they are made as in [cell.make].
-const matrix = `
+// A source and a target are what they are made as in [renaming.make].
+const renameMatrix = `
        none   noreplace  file     read     idle     dirty    draft    link     empty   held    full       self
 file   moved  moved      version  version  version  version  moved    moved    EISDIR  EISDIR  EISDIR     same
 read   moved  moved      version  version  version  version  moved    moved    EISDIR  EISDIR  EISDIR     same
@@ -57,7 +57,7 @@ func TestRenameTable(t *testing.T) {
 	_, err := api.CreateWorkspace(t.Context(), "flat", false)
 	require.NoError(t, err)
 	m := newMount(t, s)
-	lines := strings.Split(strings.TrimSpace(matrix), "\n")
+	lines := strings.Split(strings.TrimSpace(renameMatrix), "\n")
 	targets := strings.Fields(lines[0])
 	n := 0
 	for _, line := range lines[1:] {
@@ -74,7 +74,7 @@ func TestRenameTable(t *testing.T) {
 				}
 				n++
 				dir := fmt.Sprintf("%s-%s-%d", source, target, n)
-				c := cell{t: t, m: m, api: api, source: source, target: target, want: wants[i],
+				c := renaming{t: t, m: m, api: api, source: source, target: target, want: wants[i],
 					from: m.ws(fmt.Sprintf(place.from, dir)), to: m.ws(fmt.Sprintf(place.to, dir))}
 				if target == "self" {
 					c.to = c.from
@@ -92,8 +92,8 @@ func TestRenameTable(t *testing.T) {
 	}
 }
 
-// cell is one field of the matrix in one place.
-type cell struct {
+// renaming is one field of the matrix in one place.
+type renaming struct {
 	t              *testing.T
 	m              *mount
 	api            *client.Client
@@ -111,7 +111,7 @@ type thing struct {
 }
 
 // make makes a source or a target and says what it is.
-func (c cell) make(kind, path, content string) (x thing) {
+func (c renaming) make(kind, path, content string) (x thing) {
 	x.content = content
 	write := func() { require.NoError(c.t, os.WriteFile(path, []byte(content), 0o644)) }
 	open := func(flags int) {
@@ -159,7 +159,7 @@ func (c cell) make(kind, path, content string) (x thing) {
 }
 
 // id is what the store calls a file or directory; "" when it does not know it yet.
-func (c cell) id(path string) string {
+func (c renaming) id(path string) string {
 	rel, err := filepath.Rel(c.m.dir, path)
 	require.NoError(c.t, err)
 	parts := strings.Split(rel, "/")
@@ -182,7 +182,7 @@ func (c cell) id(path string) string {
 }
 
 // versions lists the versions of a published file; nil of everything else.
-func (c cell) versions(path string) []string {
+func (c renaming) versions(path string) []string {
 	rel, err := filepath.Rel(c.m.dir, path)
 	require.NoError(c.t, err)
 	ws, name, _ := strings.Cut(rel, "/")
@@ -223,7 +223,7 @@ func look(path string) string {
 	return string(b)
 }
 
-func (c cell) run() {
+func (c renaming) run() {
 	t := c.t
 	src := c.make(c.source, c.from, "source\n")
 	dst := c.make(c.target, c.to, "target\n")
@@ -300,7 +300,7 @@ func (c cell) run() {
 
 // held checks what the holder of an open file or directory has after the rename:
 // the file it opened, whatever its name is now.
-func (c cell) held(x *thing, source bool) {
+func (c renaming) held(x *thing, source bool) {
 	if x.open == nil {
 		return
 	}
@@ -325,7 +325,7 @@ func (c cell) held(x *thing, source bool) {
 	c.close(*x)
 }
 
-func (c cell) close(x thing) {
+func (c renaming) close(x thing) {
 	if x.open != nil {
 		assert.NoError(c.t, x.open.Close())
 	}
@@ -333,7 +333,7 @@ func (c cell) close(x thing) {
 
 // watch looks at a target from here and as another client of the store, until the
 // function that it returns is called: it is there at every moment.
-func (c cell) watch(dst thing) func() {
+func (c renaming) watch(dst thing) func() {
 	done, ended := make(chan struct{}), make(chan struct{}, 2)
 	loop := func(what string, ask func() error) {
 		defer func() { ended <- struct{}{} }()

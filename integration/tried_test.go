@@ -58,17 +58,6 @@ func used(t *testing.T, dir string) (n int64) {
 	return n
 }
 
-// The kernel writes into the spool itself, or as ever where it cannot.
-func TestPassthroughFlag(t *testing.T) {
-	s := newServer(t)
-	m := newMount(t, s, "--passthrough")
-	local := content(t, 17*mib+5)
-	sh(t, "cp %s %s && echo more >> %s && echo more >> %s", local, m.ws("f"), m.ws("f"), local)
-	assert.Equal(t, sum(t, local), sum(t, m.ws("f")))
-	other := newMount(t, s)
-	assert.Equal(t, sum(t, local), sum(t, other.ws("f")))
-}
-
 // --conflict fail publishes nothing upon what somebody else made.
 func TestConflictFail(t *testing.T) {
 	s := newServer(t)
