@@ -219,7 +219,7 @@ func (m *mount) log() string {
 
 // kill is kill -9 of the mount process and what an administrator does then.
 func (m *mount) kill() {
-	out, err := try(10*time.Second, "pkill -9 -f 'scmfs mount .*"+m.state+"'")
+	out, err := try(10*time.Second, "pkill -9 -f '[s]cmfs mount .*"+m.state+"'")
 	if err != nil {
 		m.t.Logf("pkill: %v %s", err, out)
 	}
