@@ -12,10 +12,11 @@ import (
 // change a few rows at most, whatever the length.
 type edits map[string]row
 
-// change is one local change of a directory; a row without records is a removal.
-type change struct {
-	name string
-	row  row
+func (e *edits) put(name string, r row) {
+	if *e == nil {
+		*e = edits{}
+	}
+	(*e)[name] = r
 }
 
 // fewEdits are never too many.

@@ -24,7 +24,7 @@ type fetch struct {
 	at      time.Time
 	until   time.Time // for rows that were there already: how long they are believed
 	probe   bool      // stops after a page
-	changes []change  // local changes since it began; guarded by listing.mu
+	changes edits     // local changes since it began; guarded by listing.mu
 
 	mu   sync.Mutex
 	rows []row         // guarded by mu while not done

@@ -58,30 +58,40 @@ func believed(began, ended time.Time, expiry time.Duration) time.Time {
 
 // set records that a name now means a file or directory; drop that it is gone.
 // The store has already agreed.
-func (l *listing) set(r row)        { l.apply(change{name: r.name, row: r}) }
-func (l *listing) drop(name string) { l.apply(change{name: name}) }
+func (l *listing) set(r row)        { l.apply(r.name, r) }
+func (l *listing) drop(name string) { l.apply(name, row{}) }
 
-func (l *listing) apply(c change) {
+func (l *listing) apply(name string, r row) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.fetch != nil {
 		// Its pages may be older than this change.
-		l.fetch.changes = append(l.fetch.changes, c)
+		l.fetch.changes.put(name, r)
 	}
 	if !l.at.IsZero() {
-		if old, ok := l.edits.find(l.rows, c.name); ok && old.dir != nil {
+		if old, ok := l.edits.find(l.rows, name); ok && old.dir != nil {
 			l.subdirs--
 		}
-		if c.row.dir != nil {
+		if r.dir != nil {
 			l.subdirs++
 		}
-		if l.edits == nil {
-			l.edits = edits{}
-		}
-		if l.edits[c.name] = c.row; l.edits.tooMany(l.rows) {
+		if l.edits.put(name, r); l.edits.tooMany(l.rows) {
 			l.foldLocked()
 		}
 	}
+}
+
+// changed returns what a row of a fetch means by now, when this mount has changed
+// it since the row came. A reader of a long directory may have joined a fetch that
+// was half through: a name that it removed itself must not come up again.
+func (l *listing) changed(f *fetch, name string) (row, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r, ok := f.changes[name]
+	if later, ok := l.edits[name]; ok && f != l.fetch {
+		return later, true
+	}
+	return r, ok
 }
 
 func (l *listing) foldLocked() { l.rows, l.edits = l.edits.into(l.rows), nil }
@@ -173,11 +183,7 @@ func (l *listing) finish(f *fetch, rows []row, err error) {
 	var before []row
 	l.mu.Lock()
 	if err == nil {
-		meanwhile := edits{}
-		for _, c := range f.changes {
-			meanwhile[c.name] = c.row
-		}
-		rows = meanwhile.into(rows)
+		rows = f.changes.into(rows)
 		if l.fetch == f { // a probe that a full listing overtook has missed changes
 			l.foldLocked()
 			before = l.rows
@@ -234,11 +240,9 @@ func (l *listing) lookup(ctx context.Context, name string) (r row, ok bool, ttl 
 	}
 	f := l.fetch
 	if f != nil {
-		for _, c := range slices.Backward(f.changes) {
-			if c.name == name { // newer than what the fetch brings
-				l.mu.Unlock()
-				return c.row, c.row.present(), expiry, nil
-			}
+		if r, ok := f.changes[name]; ok { // newer than what the fetch brings
+			l.mu.Unlock()
+			return r, r.present(), expiry, nil
 		}
 	}
 	if now.Sub(l.since) > expiry {

@@ -408,3 +408,36 @@ func TestRowsOfAnEarlierReadingAreBelievedForWhatIsLeft(t *testing.T) {
 		assert.Zero(t, h.believed())
 	})
 }
+
+// A program that reads a directory after it removed a name from it does not see
+// the name, though the listing that it joined had brought it before.
+func TestRemovedNamesDoNotComeUpAgain(t *testing.T) {
+	l, _ := newTestListing(t, true)
+	var all []row
+	for i := range 130 {
+		name := fmt.Sprintf("d%03d", i)
+		all = append(all, row{name: name, dir: &client.Directory{ID: client.DirID(name), Name: name}})
+	}
+	f := &fetch{wake: make(chan struct{}), at: l.ws.fs.opt.Now()}
+	l.fetch = f
+	f.progress(all[:128])
+	l.drop("d050")
+	shown := func() (names []string) {
+		h := &dirHandle{dir: &dirNode{ws: l.ws, list: l}, rows: f, pos: dots}
+		for {
+			e, errno := h.Readdirent(t.Context())
+			require.Zero(t, errno)
+			if e == nil {
+				return names
+			}
+			names = append(names, e.Name)
+		}
+	}
+	l.finish(f, all, nil)
+	assert.Len(t, shown(), 129)
+	assert.NotContains(t, shown(), "d050")
+	l.drop("d060")
+	assert.NotContains(t, shown(), "d060")
+	l.set(row{name: "d060", dir: &client.Directory{ID: "new", Name: "d060"}})
+	assert.Contains(t, shown(), "d060")
+}

@@ -87,6 +87,11 @@ func (h *dirHandle) Readdirent(ctx context.Context) (*fuse.DirEntry, syscall.Err
 			return nil, 0
 		}
 		h.pos++
+		if now, ok := h.dir.list.changed(h.rows, r.name); ok {
+			if r = now; !r.present() {
+				continue
+			}
+		}
 		if h.skip[r.name] || h.dir.ws.movedAway(r, h.dir.id) {
 			continue
 		}
