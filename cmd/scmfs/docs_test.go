@@ -83,3 +83,25 @@ func validate(cmd *cobra.Command, args []string) error {
 	}
 	return cmd.Args(cmd, args)
 }
+
+// The messages that the manual explains are said in these words by the program.
+func TestDocumentedMessages(t *testing.T) {
+	b, err := os.ReadFile("../../docs/OPERATIONS.md")
+	require.NoError(t, err)
+	quoted := regexp.MustCompile(`(?m)^\| "([^"]+)" \|`).FindAllStringSubmatch(string(b), -1)
+	require.Greater(t, len(quoted), 15)
+	var code strings.Builder
+	for _, dir := range []string{".", "../../client", "../../fs", "../../writeback", "../../internal"} {
+		require.NoError(t, filepath.WalkDir(dir, func(path string, _ os.DirEntry, err error) error {
+			if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			code.Write(text)
+			return err
+		}))
+	}
+	for _, q := range quoted {
+		assert.True(t, strings.Contains(code.String(), q[1]), "%q: docs/OPERATIONS.md explains a message that nobody says", q[1])
+	}
+}
