@@ -48,14 +48,14 @@ grep fuse.scmfs /proc/self/mounts || echo all gone
 	assert.Regexp(t, `^hello\ntouch: .*Read-only file system\nagain: 0\n2\nall gone\n$`, out)
 }
 
-// What is wrong in a line of fstab is said by mount(8)'s caller's words, not by a
+// What is wrong in a line of fstab is said in words, not by a
 // number alone.
 func TestFstabWrongLine(t *testing.T) {
 	s := newServer(t)
 	dir := t.TempDir()
 	pw := textFile(t, "pw", s.pass)
 	for options, says := range map[string]string{
-		"username=a,wirte_mode=async":                                       `mount.scmfs: -o wirte_mode: unknown option; did you mean "write_mode"?`,
+		"username=a,wirte_mode=async":                                       `-o wirte_mode: unknown option; did you mean "write-mode"?`,
 		"username=a,password=secret":                                        "-o password: a password does not belong in mount options, everybody can see them; use password_file=FILE",
 		"username=a,uploads=many":                                           `-o uploads: "many": want a whole number`,
 		"username=a,password_file=" + filepath.Join(dir, "none"):            "does not exist",

@@ -46,7 +46,7 @@ func TestMountHelper(t *testing.T) {
 		",password_file=" + textFile(t, "pw", s.pass) + ",state_dir=" + state + ",write_mode=async"
 	t.Cleanup(func() { _, _ = try(20*time.Second, "umount -l "+dir) })
 	sh(t, "cd /proc && env -i %s/mount.scmfs %s %s -n -o %s", bin, s.seed, dir, options)
-	assert.Regexp(t, "^scm:"+s.seed+" "+dir+" fuse.scmfs rw,nosuid,nodev,noexec,noatime,", sh(t, "grep ' %s ' /proc/mounts", dir))
+	assert.Regexp(t, "^"+s.seed+" "+dir+" fuse.scmfs rw,nosuid,nodev,noexec,noatime,", sh(t, "grep ' %s ' /proc/mounts", dir))
 	sh(t, "echo hello > %s/default/f", dir)
 	assert.Contains(t, fails(t, "%s/mount.scmfs %s %s -o %s", bin, s.seed, dir, options), "mounted there already")
 	sh(t, "env -i %s/umount.scmfs %s -n", bin, dir)

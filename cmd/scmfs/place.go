@@ -20,6 +20,7 @@ type placement struct {
 	mountpoint string
 	workspaces []string
 	root       string
+	source     string // the first column of df
 }
 
 func (p *placement) flags(cmd *cobra.Command) {
@@ -70,7 +71,29 @@ func (m *mountFlags) arguments(s *settings, args []string) error {
 	if len(p.seeds) == 0 && m.target.embedded == "" {
 		return usage(errors.New("nothing to mount: give a seed HOST:PORT/SITE or --embedded DIR"))
 	}
-	return m.absolute()
+	if err := m.absolute(); err != nil {
+		return err
+	}
+	m.place.source = m.source(s)
+	return nil
+}
+
+// source is what fstab's first column says: mount -a takes a line for mounted when
+// the mount table has the same source at the same place, and otherwise mounts
+// again.
+func (m *mountFlags) source(s *settings) string {
+	seeds := strings.Join(m.place.seeds, ",")
+	switch {
+	case s.origin["seed"].text == "argument":
+		return seeds
+	case m.target.embedded != "" && s.origin["embedded"].rank >= fromFlag:
+		return m.target.embedded
+	case m.target.config != "":
+		return m.target.config
+	case m.target.embedded != "":
+		return m.target.embedded
+	}
+	return seeds
 }
 
 // absolute makes paths independent of the working directory, which a mount in

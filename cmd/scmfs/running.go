@@ -146,7 +146,7 @@ func (m *mountFlags) start(ctx context.Context, log *logrus.Logger) (_ *running,
 			return nil, err
 		}
 	}
-	if r.mounted, err = r.tree.Mount(dir, fs.MountOptions{FsName: "scm:" + r.client.Seed(), AllowOther: m.allowOther, Options: m.kernel}); err != nil {
+	if r.mounted, err = r.tree.Mount(dir, fs.MountOptions{FsName: m.place.source, AllowOther: m.allowOther, Options: m.kernel}); err != nil {
 		return nil, failure(exitMount, err)
 	}
 	r.gone = r.mounted.Done()
