@@ -90,6 +90,11 @@ func (ws *workspace) file(rec *client.File) *fileNode {
 
 // draftNode returns the node of a draft.
 func (ws *workspace) draftNode(d *writeback.Draft) *fileNode {
+	if !d.Watched() {
+		// Of an earlier mount: nobody here has made it. Unheard of, its publication
+		// would leave a node without content to handles that are open by then.
+		ws.watch(d)
+	}
 	id := d.FileID()
 	return ws.files.get(id, func() *fileNode {
 		meta := d.Meta()

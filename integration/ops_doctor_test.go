@@ -39,7 +39,7 @@ func TestDoctorOnSetups(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			script := binary + " doctor " + tt.args
 			if tt.before != "" {
-				script = "unshare -m sh -c '" + tt.before + "; " + script + "'"
+				script = "unshare -m --propagation slave sh -c '" + tt.before + "; " + script + "'"
 			}
 			code, out := exitCode(t, script)
 			if to := os.Getenv("SCMFS_TRANSCRIPTS"); to != "" {

@@ -17,7 +17,7 @@ func fstab(t *testing.T, lines, script string) (string, error) {
 	dir := t.TempDir()
 	sh(t, "%s install --destdir %s/dest >/dev/null && mkdir %s/old", binary, dir, dir)
 	table := textFile(t, "fstab", lines)
-	return try(patience, fmt.Sprintf(`unshare -m sh -e -c '
+	return try(patience, fmt.Sprintf(`unshare -m --propagation slave sh -e -c '
 mount --bind /usr/sbin %[1]s/old
 cp -a %[1]s/old %[1]s/new
 for h in mount.scmfs mount.fuse.scmfs umount.scmfs umount.fuse.scmfs; do ln -sf %[1]s/dest/usr/sbin/$h %[1]s/new/$h; done
@@ -40,9 +40,9 @@ cat %[2]s/default/f
 ! touch %[2]s/default/g
 mount -a -T $FSTAB
 echo again: $?
-grep -c " fuse.scmfs .*noatime" /proc/self/mounts
+grep -cE "(%[1]s|%[2]s) fuse.scmfs .*noatime" /proc/self/mounts
 umount %[1]s %[2]s
-grep fuse.scmfs /proc/self/mounts || echo all gone
+grep -E "(%[1]s|%[2]s) " /proc/self/mounts || echo all gone
 `, a, b))
 	assert.NoError(t, err, out)
 	assert.Regexp(t, `^hello\ntouch: .*Read-only file system\nagain: 0\n2\nall gone\n$`, out)

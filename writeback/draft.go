@@ -258,6 +258,14 @@ func (d *Draft) OnChange(fn func(Event)) {
 	d.mu.watchers = append(d.mu.watchers, fn)
 }
 
+// Watched tells whether OnChange was called. A draft that an earlier process left
+// is not watched yet. Safe for concurrent use.
+func (d *Draft) Watched() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.mu.watchers) > 0
+}
+
 func (d *Draft) tell(e Event) {
 	d.mu.Lock()
 	ws := d.mu.watchers
