@@ -51,7 +51,7 @@ func BenchmarkListing(b *testing.B) {
 			l := listed()
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				if _, ok := l.known(names[i%n]); !ok {
+				if _, _, ok := l.known(names[i%n]); !ok {
 					b.Fatal(names[i%n])
 				}
 			}
@@ -65,7 +65,7 @@ func BenchmarkListing(b *testing.B) {
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
 				f := made[i%len(made)]
-				if _, taken := l.known(f.Name); taken {
+				if _, _, taken := l.known(f.Name); taken {
 					b.Fatal("taken")
 				}
 				l.publish(f)

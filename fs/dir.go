@@ -34,7 +34,6 @@ var (
 	_ fusefs.NodeGetattrer = (*dirNode)(nil)
 	_ fusefs.NodeSetattrer = (*dirNode)(nil)
 	_ fusefs.NodeLookuper  = (*dirNode)(nil)
-	_ fusefs.NodeStatfser  = (*dirNode)(nil)
 )
 
 // dirAttrs are a directory's attributes in memory.
@@ -265,7 +264,7 @@ func (d *dirNode) find(ctx context.Context, name string) (entry, time.Duration, 
 	case r.dir != nil:
 		return entry{dir: d.ws.dir(*r.dir)}, ttl, 0
 	}
-	return entry{file: d.ws.file(r.file)}, ttl, 0
+	return entry{file: d.ws.file(r.file, ttl)}, ttl, 0
 }
 
 // movedAway tells whether a listed file has a draft that lives under another
@@ -292,10 +291,4 @@ func (d *dirNode) enter(ctx context.Context, e entry, ttl time.Duration, out *fu
 	}
 	out.SetAttrTimeout(max(e.file.fill(&out.Attr), time.Millisecond))
 	return d.ws.fileInode(ctx, e.file)
-}
-
-// Statfs implements fusefs.NodeStatfser.
-func (d *dirNode) Statfs(ctx context.Context, out *fuse.StatfsOut) syscall.Errno {
-	d.ws.fs.statfs(out)
-	return 0
 }

@@ -73,14 +73,15 @@ func kindOf(px posix) uint32 {
 	return syscall.S_IFREG
 }
 
-// file returns the node of a published file, brought up to date with rec.
-func (ws *workspace) file(rec *client.File) *fileNode {
+// file returns the node of a published file, brought up to date with rec, which is
+// to be believed for left.
+func (ws *workspace) file(rec *client.File, left time.Duration) *fileNode {
 	for {
 		n := ws.files.get(rec.ID, func() *fileNode {
 			px := decodePosix(rec.Metadata)
 			return &fileNode{ws: ws, ino: fileIno(ws.name, rec.ID), gen: ws.fs.gens.next(), kind: kindOf(px), id: rec.ID}
 		})
-		if n.take(rec) {
+		if n.take(rec, left) {
 			return n
 		}
 		ws.files.unbind(rec.ID, n)
@@ -106,15 +107,23 @@ func (ws *workspace) draftNode(d *writeback.Draft) *fileNode {
 	})
 }
 
-// take adopts a record that the store gave just now. It answers false when the
-// node cannot become that file: it is open with other content, or of another type.
-func (n *fileNode) take(rec *client.File) bool {
+// take adopts a record that the store gave and that may be believed for left: an
+// expiry when it came just now, less when a listing had it. It answers false when
+// the node cannot become that file: it is open with other content, or of another
+// type.
+func (n *fileNode) take(rec *client.File, left time.Duration) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	now := n.ws.fs.opt.Now()
+	at := now.Add(min(left, n.ws.fs.opt.Expiry) - n.ws.fs.opt.Expiry)
 	if n.rec == rec {
-		n.seen = now
+		if at.After(n.seen) {
+			n.seen = at
+		}
 		return true
+	}
+	if n.rec != nil && at.Before(n.seen) {
+		return true // the store was asked for this file after that listing
 	}
 	if n.rec != nil && rec.Version.Major < n.rec.Version.Major && now.Sub(n.local) < 2*n.ws.fs.opt.Expiry {
 		return true // asked before our own change, answered after it
@@ -124,7 +133,7 @@ func (n *fileNode) take(rec *client.File) bool {
 		return false
 	}
 	if n.liveLocked() != nil {
-		n.rec, n.seen = rec, now // the draft's attributes stay
+		n.rec, n.seen = rec, at // the draft's attributes stay
 		return true
 	}
 	if other := n.rec != nil && n.rec.Data != rec.Data; other && n.opens > 0 {
@@ -133,7 +142,7 @@ func (n *fileNode) take(rec *client.File) bool {
 		n.cached = ""
 		n.ws.fs.contentChanged(n)
 	}
-	n.setLocked(rec, px, now)
+	n.setLocked(rec, px, at)
 	return true
 }
 
@@ -263,8 +272,8 @@ func (n *fileNode) revalidate(ctx context.Context) syscall.Errno {
 	n.mu.Unlock()
 
 	if l := n.ws.listingOf(rec.Dir); l != nil {
-		if r, ok := l.known(rec.Name); ok && r.file != nil && r.file.ID == id {
-			return n.refreshed(r.file, open)
+		if r, left, ok := l.known(rec.Name); ok && r.file != nil && r.file.ID == id {
+			return n.refreshed(r.file, left, open)
 		}
 	}
 	f, err := n.ws.store.File(ctx, id)
@@ -279,11 +288,11 @@ func (n *fileNode) revalidate(ctx context.Context) syscall.Errno {
 	if err != nil {
 		return errnoOf(ctx, err)
 	}
-	return n.refreshed(&f, open)
+	return n.refreshed(&f, n.ws.fs.opt.Expiry, open)
 }
 
-func (n *fileNode) refreshed(rec *client.File, open bool) syscall.Errno {
-	if n.take(rec) || open {
+func (n *fileNode) refreshed(rec *client.File, left time.Duration, open bool) syscall.Errno {
+	if n.take(rec, left) || open {
 		return 0
 	}
 	return syscall.ESTALE // the kernel looks the name up again and finds the new node

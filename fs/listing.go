@@ -146,14 +146,15 @@ func (l *listing) isEmpty() {
 	l.until = l.at.Add(l.ws.fs.opt.Expiry)
 }
 
-// known finds a name in rows that are fresh.
-func (l *listing) known(name string) (row, bool) {
+// known finds a name in rows that are fresh, and tells for how long they still are.
+func (l *listing) known(name string) (r row, left time.Duration, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.freshLocked() <= 0 {
-		return row{}, false
+	if left = l.freshLocked(); left <= 0 {
+		return row{}, 0, false
 	}
-	return l.edits.find(l.rows, name)
+	r, ok = l.edits.find(l.rows, name)
+	return r, left, ok
 }
 
 // list returns the fetch in flight, or begins one. Rows that are still fresh

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -360,14 +361,17 @@ func TestFileThatAListingLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, store := newTestListing(t, true)
 		l.ws.fs.queue = new(writeback.Queue) // nothing is being written
+		dir := l.ws.root()
+		defer runtime.KeepAlive(dir) // the nodes ask its listing
+		l = dir.list
 		store.put(t, "gone", "stays")
 		listAll(t, l)
 		rows, ok := l.snapshot()
 		require.True(t, ok)
-		gone, stays := l.ws.file(rows[0].file), l.ws.file(rows[1].file)
+		gone, stays := l.ws.file(rows[0].file, time.Second), l.ws.file(rows[1].file, time.Second)
 		time.Sleep(900 * time.Millisecond)
-		l.ws.file(rows[0].file) // looked up again, in the listing that is still believed
-		l.ws.file(rows[1].file)
+		l.ws.file(rows[0].file, 100*time.Millisecond) // looked up again, in the listing that is still believed
+		l.ws.file(rows[1].file, 100*time.Millisecond)
 		require.NoError(t, store.DeleteFile(t.Context(), rows[0].file.ID))
 		time.Sleep(200 * time.Millisecond)
 		assert.Equal(t, []string{"stays"}, listAll(t, l))

@@ -65,7 +65,7 @@ func (fs *FS) Mount(mountpoint string, o MountOptions) (*Mounted, error) {
 		o.FsName = "scmfs"
 	}
 	opts := fs.nodeOptions(fs.kernelOptions(o))
-	raw := observe(killPriv{fusefs.NewNodeFS(fs.top, opts)}, &fs.opt)
+	raw := observe(roomy{killPriv{fusefs.NewNodeFS(fs.top, opts)}}, &fs.opt)
 	server, err := fuse.NewServer(raw, dir, &opts.MountOptions)
 	if err != nil {
 		return nil, fmt.Errorf("mount %s: %w", dir, err)

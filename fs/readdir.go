@@ -147,7 +147,7 @@ func (h *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 	case h.skip[name]: // was a draft when the directory was opened
 		return d.Lookup(ctx, name, out)
 	}
-	return d.enter(ctx, entry{file: d.ws.file(h.last.file)}, h.believed(), out), 0
+	return d.enter(ctx, entry{file: d.ws.file(h.last.file, h.believed())}, h.believed(), out), 0
 }
 
 // believed tells for how long the kernel may believe a name of this reading: an

@@ -31,7 +31,6 @@ var (
 	_ fusefs.NodeGetattrer = (*rootNode)(nil)
 	_ fusefs.NodeLookuper  = (*rootNode)(nil)
 	_ fusefs.NodeReaddirer = (*rootNode)(nil)
-	_ fusefs.NodeStatfser  = (*rootNode)(nil)
 	_ fusefs.NodeMkdirer   = (*rootNode)(nil)
 	_ fusefs.NodeCreater   = (*rootNode)(nil)
 	_ fusefs.NodeUnlinker  = (*rootNode)(nil)
@@ -126,12 +125,6 @@ func (r *rootNode) Readdir(ctx context.Context) (fusefs.DirStream, syscall.Errno
 	return fusefs.NewListDirStream(entries), 0
 }
 
-// Statfs implements fusefs.NodeStatfser.
-func (r *rootNode) Statfs(_ context.Context, out *fuse.StatfsOut) syscall.Errno {
-	r.fs.statfs(out)
-	return 0
-}
-
 // Workspaces are made by an administrator, not by programs on the mount.
 
 // Mkdir implements fusefs.NodeMkdirer.
@@ -153,15 +146,4 @@ func (r *rootNode) Rmdir(context.Context, string) syscall.Errno { return syscall
 // Rename implements fusefs.NodeRenamer.
 func (r *rootNode) Rename(context.Context, string, fusefs.InodeEmbedder, string, uint32) syscall.Errno {
 	return syscall.EPERM
-}
-
-// statfs answers df. SCM tells no capacity, so the numbers are large and free:
-// programs that check for space before they write must not be stopped.
-func (fs *FS) statfs(out *fuse.StatfsOut) {
-	const block = 4096
-	const blocks = 1 << 40 / block * 1024 // 1 PiB
-	out.Bsize, out.Frsize = block, block
-	out.Blocks, out.Bfree, out.Bavail = blocks, blocks, blocks
-	out.Files, out.Ffree = 1<<32, 1<<32
-	out.NameLen = maxName
 }
