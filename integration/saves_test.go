@@ -91,6 +91,9 @@ func TestVimSaves(t *testing.T) {
 	}
 }
 
+// fromElsewhere makes $src with the new content, for programs that copy it.
+const fromElsewhere = `src=$(mktemp -d); trap 'rm -r $src' EXIT; echo new > $src/doc; chmod 640 $src/doc; touch -d '+5 seconds' $src/doc; `
+
 // 8.6 Programs that put the file aside, or write beside it, as scripts of what they do.
 func TestSaveSequences(t *testing.T) {
 	for _, mode := range []string{"sync", "async"} {
@@ -102,15 +105,25 @@ func TestSaveSequences(t *testing.T) {
 			"emacs":       `mv doc doc~; (umask 027; echo new > doc); chmod 640 doc; rm doc~`,
 			"gnome":       `echo new > .goutputstream-AB12CD; chmod 640 .goutputstream-AB12CD; mv .goutputstream-AB12CD doc`,
 			"sed":         `sed -i s/old/new/ doc`,
+			"rsync":       fromElsewhere + `rsync -a $src/doc .`,
+			"inplace":     fromElsewhere + `rsync -a --inplace --no-whole-file $src/doc .`,
+			"cp":          fromElsewhere + `cp -p $src/doc .`,
 		} {
 			t.Run(mode+" "+name, func(t *testing.T) {
 				s := beforeSave(t, m, name)
 				if mode == "async" {
 					s = s.wait(t)
 				}
+				before := m.requests()
 				sh(t, "set -e; cd %s; %s", m.ws(s.name), script)
 				if mode == "async" {
 					s.wait(t)
+				}
+				d := m.since(before)
+				t.Logf("requests: %v", d)
+				assert.Equal(t, 1, d["PUT /files/{id}"], "the content goes up once, as a version: %v", d)
+				if name != "excel" { // whose new content has a name that may be anybody's
+					assert.Zero(t, d["POST /files"]+d["DELETE /files/{id}"], "no other file is made or goes: %v", d)
 				}
 				s.check(t, "new\n", "doc\n")
 			})
