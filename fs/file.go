@@ -341,17 +341,7 @@ func (n *fileNode) fill(out *fuse.Attr) time.Duration {
 		out.Size = uint64(n.rec.Size)
 	}
 	mtime := n.mtimeLocked(d)
-	atime := n.atime
-	if atime.IsZero() {
-		atime = mtime
-	}
-	ctime := mtime
-	if n.rec != nil && n.rec.UpdateTime.After(ctime) {
-		ctime = n.rec.UpdateTime
-	}
-	if n.ctime.After(ctime) {
-		ctime = n.ctime
-	}
+	atime, ctime := n.atimeLocked(mtime), n.ctimeLocked(mtime)
 	out.SetTimes(&atime, &mtime, &ctime)
 	if d != nil || n.detached {
 		return opt.Expiry

@@ -13,16 +13,17 @@ import (
 
 // FS is the tree of a mount: workspaces as directories. It can be mounted once.
 type FS struct {
-	stores Stores
-	queue  *writeback.Queue
-	cache  *readcache.Cache
-	opt    Options
-	log    logrus.FieldLogger
-	proc   procFS
-	gens   generations
-	budget *rowBudget
-	root   *rootNode
-	top    fusefs.InodeEmbedder // the mount's root: root, or the directory of Narrow; not changed after Mount
+	stores  Stores
+	queue   *writeback.Queue
+	cache   *readcache.Cache
+	opt     Options
+	log     logrus.FieldLogger
+	proc    procFS
+	gens    generations
+	budget  *rowBudget
+	root    *rootNode
+	top     fusefs.InodeEmbedder // the mount's root: root, or the directory of Narrow; not changed after Mount
+	noatime bool                 // reading moves no time of access; not changed after Mount
 
 	inodeMu sync.Mutex // taken while an inode is made, below every other lock
 

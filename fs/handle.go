@@ -3,6 +3,7 @@ package fs
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"syscall"
 
 	fusefs "github.com/hanwen/go-fuse/v2/fs"
@@ -36,6 +37,8 @@ type subject interface {
 	// lost tells whether the file was removed, and a draft is what was published of
 	// it before: it must not be written again, and what it has not spooled is gone.
 	lost(d *writeback.Draft) bool
+	// accessed notes that a program read of it.
+	accessed()
 	// shared tells whether other handles may write as well.
 	shared() bool
 	// closed uncounts the handle.
@@ -49,6 +52,7 @@ type handle struct {
 	keep     bool
 	direct   bool // what is written comes here without a page of the kernel's
 	who      opener
+	unread   atomic.Bool // the first read moves the time of access
 
 	mu     sync.Mutex
 	draft  *writeback.Draft  // held by this handle; guarded by mu
@@ -69,6 +73,7 @@ var (
 
 func newHandle(on subject, flags uint32, caller fuse.Caller) *handle {
 	h := &handle{on: on, writable: writes(flags), direct: flags&syscall.O_ACCMODE == syscall.O_WRONLY}
+	h.unread.Store(on.tree().marksAccess(flags))
 	if h.writable {
 		h.who = on.tree().proc.opener(caller.Pid)
 	}

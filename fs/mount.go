@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -64,6 +65,7 @@ func (fs *FS) Mount(mountpoint string, o MountOptions) (*Mounted, error) {
 	if o.FsName == "" {
 		o.FsName = "scmfs"
 	}
+	fs.noatime = slices.Contains(o.Options, "noatime")
 	opts := fs.nodeOptions(fs.kernelOptions(o))
 	raw := observe(roomy{killPriv{fusefs.NewNodeFS(fs.top, opts)}}, &fs.opt)
 	server, err := fuse.NewServer(raw, dir, &opts.MountOptions)

@@ -289,6 +289,8 @@ func (n *partialNode) closed(h *handle, seal func()) (lastWriter bool) {
 	return lastWriter
 }
 
+func (n *partialNode) accessed() {} // the store keeps no times of it, nor does this
+
 func (n *partialNode) shared() bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -19,6 +19,9 @@ const lendMin = 64 << 10
 func (h *handle) Read(ctx context.Context, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
 	ctx, cancel := h.on.tree().op(ctx)
 	defer cancel()
+	if h.unread.CompareAndSwap(true, false) {
+		h.on.accessed()
+	}
 	n, err := 0, error(nil)
 	if d := h.reading(ctx); d != nil {
 		n, err = d.ReadAt(ctx, dest, off)

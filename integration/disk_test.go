@@ -158,22 +158,41 @@ func TestRemoteChangeReachesThePageCache(t *testing.T) {
 	assert.Equal(t, old, string(b))
 }
 
-// 5.9 Reading sets the time of access in memory, as relatime does, and nothing else.
-func TestReadingCostsNoAttributes(t *testing.T) {
-	m := newMount(t, newServer(t), "--expiry", "60s")
+// 5.9 Reading moves the time of access in memory, as relatime does, and nothing else.
+func TestReadingMovesTheTimeOfAccess(t *testing.T) {
+	s := newServer(t)
+	m := newMount(t, s, "--expiry", "60s")
 	require.NoError(t, os.WriteFile(m.ws("f"), []byte("content"), 0o644))
 	sh(t, "touch -d '2001-02-03 04:05:06.123456789' %s && touch -a -d @1 %s", m.ws("f"), m.ws("f"))
 	before := m.requests()
+	atime := func(m *mount) int64 {
+		var st unix.Stat_t
+		require.NoError(t, unix.Stat(m.ws("f"), &st))
+		return st.Atim.Nano()
+	}
 	times := func() string { return sh(t, "TZ=UTC stat -c '%%y %%z' %s", m.ws("f")) }
 	was := times()
 	assert.Contains(t, was, "2001-02-03 04:05:06.123456789", "to the nanosecond")
-	for range 3 {
-		assert.Equal(t, "content", read(t, m.ws("f")))
-	}
+	fd, err := unix.Open(m.ws("f"), unix.O_RDONLY|unix.O_NOATIME|unix.O_DIRECT, 0)
+	require.NoError(t, err)
+	_, err = unix.Pread(fd, make([]byte, 10), 0)
+	require.NoError(t, err)
+	require.NoError(t, unix.Close(fd))
+	assert.EqualValues(t, time.Second, atime(m), "O_NOATIME")
+	now := time.Now().Add(-time.Second).UnixNano()
+	assert.Equal(t, "content", read(t, m.ws("f")))
+	moved := atime(m)
+	assert.Greater(t, moved, now)
+	sh(t, "dd if=%s iflag=direct bs=4096 status=none", m.ws("f"))
+	assert.Equal(t, moved, atime(m), "once after a change")
 	assert.Equal(t, was, times(), "neither mtime nor ctime")
 	for kind := range m.since(before) {
 		assert.True(t, strings.HasPrefix(kind, "GET "), "reading changes something at the store: %s", kind)
 	}
+	o := newMount(t, s, "-o", "noatime")
+	set := atime(o)
+	assert.Equal(t, "content", read(t, o.ws("f")))
+	assert.Equal(t, set, atime(o), "noatime")
 }
 
 // 7.1 What a version says of itself.
