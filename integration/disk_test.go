@@ -57,6 +57,7 @@ func TestSpecialFiles(t *testing.T) {
 	for _, at := range []*mount{m, o} {
 		assert.Equal(t, want, sh(t, "cd %s && stat -c '%%n %%F %%a %%Hr:%%Lr %%s %%u %%g' block char fifo socket", at.ws()))
 	}
+	assert.ErrorIs(t, os.WriteFile(m.ws("char"), nil, 0), unix.EACCES, "no device is opened")
 	assert.Equal(t, "through\n", sh(t, "cd %s && (echo through > fifo & cat fifo; wait)", m.ws()), "the kernel carries a FIFO")
 	for _, at := range []*mount{m, o} {
 		assert.Equal(t, []string{"1.0"}, at.versions("fifo"), "what goes through it is not kept")

@@ -120,7 +120,10 @@ func TestLibreOfficeSaves(t *testing.T) {
 				assert.Equal(t, s.id, files["doc"].ID, "the file has another id")
 				assert.Len(t, files, 1, "a temporary is left at the server")
 				assert.Equal(t, want, m.versions("office/doc"))
-				t.Logf("save %d: %v", n, m.since(before))
+				d := m.since(before)
+				t.Logf("save %d: %v", n, d)
+				assert.Equal(t, 1, d["PUT /files/{id}"], "the content goes up once, as a version: %v", d)
+				assert.Zero(t, d["POST /files"]+d["DELETE /files/{id}"], "no other file is made or goes: %v", d)
 				before = m.requests()
 			}}
 			r.run(string(trace))

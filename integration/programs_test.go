@@ -48,11 +48,14 @@ func TestRsyncModes(t *testing.T) {
 	assert.Empty(t, sh(t, "rsync -aXi %s/ %s", src, dst), "a second run sends nothing")
 	assert.Empty(t, sh(t, "rsync -aXci --delete -n %s/ %s", src, dst), "the checksums agree")
 	sh(t, "rm %s/f9 && rsync -a --delete %s/ %s && test ! -e %s/f9 && test -e %s/f8", src, src, dst, dst, dst)
+	id := func() string { return sh(t, "getfattr --absolute-names --only-values -n user.scm.id %s/big", dst) }
+	first := id()
 	sh(t, "echo tail >> %s/big && rsync -a --append %s/ %s && cmp %s/big %s/big", src, src, dst, src, dst)
 	sh(t, "printf zzz | dd of=%s/big bs=1 seek=2500000 conv=notrunc 2>/dev/null && touch -d '+2 seconds' %s/big", src, src)
 	out := sh(t, "rsync -a --inplace --no-whole-file --stats %s/ %s && cmp %s/big %s/big", src, dst, src, dst)
 	assert.NotContains(t, out, "Matched data: 0 bytes", "unchanged blocks are not sent")
 	assert.Equal(t, []string{"1.0", "2.0", "3.0"}, m.versions("r/big"))
+	assert.Equal(t, first, id(), "both are versions of the same file")
 	for _, mode := range []string{"--sparse", "--delay-updates", "--partial-dir=.p", "--backup --suffix=.bak"} {
 		sh(t, "rsync -a %s %s/ %s && diff -r --no-dereference %s/sub %s/sub", mode, src, m.ws("other"), src, m.ws("other"))
 	}
