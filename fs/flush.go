@@ -116,10 +116,12 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 	}
 	// What is sealed here stays what it is, whoever opens the file meanwhile.
 	var sealed writeback.Closed
-	var ok bool
+	var ok, held bool
 	lastWriter := h.on.closed(h, func() {
 		if publish {
-			sealed, ok = d.Seal()
+			if sealed, ok = d.Seal(); !ok {
+				held = d.Hold()
+			}
 		}
 	})
 	if r != nil {
@@ -132,7 +134,9 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 	defer cancel()
 	// What is stuck was told of by close. It is not tried again behind the back of
 	// a program that was told so.
-	if lastWriter && publish {
+	// What could neither be sealed nor held is clean or gone: to publish it now would
+	// publish what another program has begun to write since.
+	if lastWriter && (ok || held) {
 		// Readers may hold the draft for long; the writing is over now.
 		fs.spawn(func(ctx context.Context) {
 			var f client.File
@@ -140,7 +144,7 @@ func (h *handle) Release(ctx context.Context) syscall.Errno {
 			if ok {
 				f, err = sealed.Wait(ctx)
 			} else {
-				f, err = d.Publish(ctx) // a temporary name: held back
+				err = d.Held(ctx)
 			}
 			if errors.Is(err, writeback.ErrGone) {
 				return // removed meanwhile

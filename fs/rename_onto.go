@@ -125,7 +125,16 @@ func (m move) draftOnto(ctx context.Context, n, target *fileNode, d *writeback.D
 	if err != nil {
 		return errnoOf(ctx, err)
 	}
-	m.rebind(n, target, &base)
+	// What was held back is published by now, also when somebody has it open again:
+	// what that one writes goes onto this version, not onto the one before.
+	rec := &base
+	if f, ok := d.Published(); ok {
+		rec = &f
+	}
+	m.rebind(n, target, rec)
+	if f, ok := d.Published(); ok { // in async mode it may have come in between
+		n.finished(d, f)
+	}
 	return n.publishClosed(ctx, d)
 }
 

@@ -11,16 +11,9 @@ import (
 // are durable here. Under a temporary name it returns at once and publishes
 // nothing. ctx bounds only the waiting.
 func (d *Draft) Publish(ctx context.Context) (client.File, error) {
-	d.mu.Lock()
-	if d.temporaryLocked() && d.dirtyLocked() {
-		d.mu.held = true
-		d.mu.Unlock()
-		if d.q.rules(d.Target().Workspace).writeMode == Async {
-			return client.File{}, d.promise(ctx, false)
-		}
-		return client.File{}, nil // and durable a second later, see keepHeld
+	if d.Hold() {
+		return client.File{}, d.Held(ctx)
 	}
-	d.mu.Unlock()
 	if d.q.rules(d.Target().Workspace).writeMode == Async && !d.Target().Partial {
 		if !d.Dirty() {
 			return client.File{}, nil
@@ -34,6 +27,37 @@ func (d *Draft) Publish(ctx context.Context) (client.File, error) {
 		return client.File{}, err
 	}
 	return d.wait(ctx)
+}
+
+// Hold fixes that the present content is what was closed under a temporary name,
+// to be published when the draft gets another one unless it is changed before. It
+// answers false, and does nothing, under other names and for what is clean. It does
+// not wait, and may be called like [Draft.Seal].
+func (d *Draft) Hold() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.temporaryLocked() || !d.dirtyLocked() {
+		return false
+	}
+	d.mu.held = true
+	return true
+}
+
+// Held is the end of a close under a temporary name: in async mode it returns when
+// the content is durable here. In sync mode it is a second later, see keepHeld.
+func (d *Draft) Held(ctx context.Context) error {
+	if d.q.rules(d.Target().Workspace).writeMode == Async {
+		return d.promise(ctx, false)
+	}
+	return nil
+}
+
+// Published returns what the draft published last, false when it has not yet. Any
+// goroutine may call it.
+func (d *Draft) Published() (client.File, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.up.last, d.mu.up.last.ID != ""
 }
 
 // temporaryLocked tells whether the draft has a name under which nothing is
