@@ -94,7 +94,7 @@ func (d *dirNode) Create(ctx context.Context, name string, flags, mode uint32, o
 // appeared tells whether a name that the kernel believes to be free is known to
 // be taken. It asks nobody: the kernel's lookup came just before.
 func (d *dirNode) appeared(ctx context.Context, name string) (entry, bool) {
-	if draft, ok := d.ws.fs.queue.Lookup(d.ws.target(d.id, name)); !ok || !draft.Dirty() {
+	if draft, ok := d.ws.fs.queue.Lookup(d.ws.target(d.id, name)); !ok || !draft.Ahead() {
 		if _, _, taken := d.list.known(name); !taken {
 			return entry{}, false
 		}

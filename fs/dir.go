@@ -238,7 +238,7 @@ func (d *dirNode) find(ctx context.Context, name string) (entry, time.Duration, 
 		return entry{}, expiry, syscall.ENOENT
 	}
 	draft, written := d.ws.fs.queue.Lookup(d.ws.target(d.id, name))
-	if written && draft.Dirty() {
+	if written && draft.Ahead() {
 		if n := d.ws.draftNode(draft); n.current() {
 			return entry{file: n}, expiry, 0
 		}

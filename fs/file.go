@@ -203,11 +203,11 @@ func (n *fileNode) live() *writeback.Draft {
 func (n *fileNode) liveLocked() *writeback.Draft {
 	if n.draft == nil && !n.detached {
 		// Closed and not published yet, and the kernel had forgotten the node.
-		if d, ok := n.ws.fs.queue.ForFile(n.ws.name, n.id); ok && d.Dirty() {
+		if d, ok := n.ws.fs.queue.ForFile(n.ws.name, n.id); ok && d.Ahead() {
 			n.draft = d
 		}
 	}
-	if n.draft != nil && n.opens == 0 && !n.draft.Dirty() && n.rec != nil {
+	if n.draft != nil && n.opens == 0 && !n.draft.Ahead() && n.rec != nil {
 		n.draft = nil
 	}
 	return n.draft
@@ -360,7 +360,7 @@ func (n *fileNode) permLocked(px posix) uint32 {
 // mtimeLocked prefers what a program set, then what was shown while the content
 // was written here, then the store's times.
 func (n *fileNode) mtimeLocked(d *writeback.Draft) time.Time {
-	if d != nil && (d.Dirty() || n.rec == nil) {
+	if d != nil && (d.Ahead() || n.rec == nil) {
 		written := d.ModTime()
 		if !n.px.MTime.IsZero() && !n.mtimeAt.IsZero() && !written.After(n.mtimeAt) {
 			return n.px.MTime

@@ -52,7 +52,7 @@ func (h *dirHandle) start() {
 	drafts := ws.fs.queue.InDir(ws.name, h.dir.id)
 	h.rows = h.dir.list.list(false)
 	for _, d := range drafts {
-		if n := ws.files.peek(d.FileID()); n == nil && !d.Dirty() || n != nil && !n.current() {
+		if n := ws.files.peek(d.FileID()); n == nil && !d.Ahead() || n != nil && !n.current() {
 			continue // removed since it was published, or its writer was killed
 		}
 		t := d.Target()
@@ -138,7 +138,7 @@ func (h *dirHandle) Lookup(ctx context.Context, name string, out *fuse.EntryOut)
 	if h.last.name != name {
 		return d.Lookup(ctx, name, out)
 	}
-	if draft, ok := d.ws.fs.queue.Lookup(d.ws.target(d.id, name)); ok && draft.Dirty() {
+	if draft, ok := d.ws.fs.queue.Lookup(d.ws.target(d.id, name)); ok && draft.Ahead() {
 		return d.enter(ctx, entry{file: d.ws.draftNode(draft)}, d.ws.fs.opt.Expiry, out), 0
 	}
 	switch {

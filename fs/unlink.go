@@ -45,7 +45,9 @@ func (n *fileNode) remove(ctx context.Context) syscall.Errno {
 	n.mu.Lock()
 	id, published, d := n.id, n.rec != nil, n.liveLocked()
 	n.mu.Unlock()
-	if d != nil && d.Dirty() {
+	// Also one that was published this moment, of which the node has not heard: with
+	// no record there is nothing else that would delete the file.
+	if d != nil && (d.Dirty() || !published) {
 		n.keepDraft(d)
 		if err := d.Discard(); err != nil {
 			return errnoOf(ctx, err)

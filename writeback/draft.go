@@ -203,7 +203,11 @@ func (d *Draft) Dirty() bool {
 	return d.dirtyLocked()
 }
 
-func (d *Draft) listed() bool {
+// Ahead reports whether the draft has something that its watchers do not know to be
+// published: it is dirty, or was published a moment ago and they have not heard. For
+// whoever knows the file by them its content is here until then. Safe for concurrent
+// use.
+func (d *Draft) Ahead() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.dirtyLocked() || d.mu.untold

@@ -191,7 +191,7 @@ func (q *Queue) dirty(k dirKey) []*Draft {
 	q.mu.Unlock()
 	kept := out[:0]
 	for _, d := range out {
-		if d.listed() {
+		if d.Ahead() {
 			kept = append(kept, d)
 		}
 	}
