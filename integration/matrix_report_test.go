@@ -21,9 +21,9 @@ const (
 
 // tally counts the outcomes of a set of cells.
 type tally struct {
-	cells, reached, retried, again, violations int
-	saw                                        map[string]int
-	longest                                    time.Duration
+	cells, reached, retried, again, twice, violations int
+	saw                                               map[string]int
+	longest                                           time.Duration
 }
 
 func (t *tally) add(c *cell) {
@@ -45,6 +45,9 @@ func (t *tally) add(c *cell) {
 	}
 	if r.violation != "" {
 		t.violations++
+	}
+	if r.twice {
+		t.twice++
 	}
 }
 
@@ -86,7 +89,7 @@ func tallies(cells []*cell, key func(*cell) string) map[string]*tally {
 func matrixTable(cells []*cell) string {
 	var b strings.Builder
 	all := tallies(cells, func(*cell) string { return "" })[""]
-	fmt.Fprintf(&b, "%d cells, %d of them met their fault; violations: %d.\n\n", all.cells, all.reached, all.violations)
+	fmt.Fprintf(&b, "%d cells, %d of them met their fault; violations: %d. The same content twice, as said above: %d.\n\n", all.cells, all.reached, all.violations, all.twice)
 	var groups []string
 	for _, d := range deeds() {
 		if !slices.Contains(groups, d.group) {

@@ -180,7 +180,7 @@ func (m *model) onHandle(s step) syscall.Errno {
 		default:
 			n.touch(n.data, perhaps)
 		}
-		if s.Flags&(unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_ZERO_RANGE) != 0 {
+		if s.Flags&(unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_ZERO_RANGE) != 0 && s.Off < int64(len(n.data)) {
 			b := slices.Clone(n.data)
 			for i := s.Off; i < min(end, int64(len(b))); i++ {
 				b[i] = 0
