@@ -33,6 +33,10 @@ func TestMain(m *testing.M) {
 		workerMain()
 		return
 	}
+	if os.Getenv(loadEnv) != "" {
+		loadMain()
+		return
+	}
 	dir, err := os.MkdirTemp("", "scmfs-integration-")
 	if err != nil {
 		panic(err)
