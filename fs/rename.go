@@ -123,7 +123,8 @@ func (m move) file(ctx context.Context, n *fileNode) syscall.Errno {
 		if err := d.Retain(); err != nil {
 			return errnoOf(ctx, err)
 		}
-		defer func() { _ = d.Release(ctx) }()
+		retained := d // d itself is nil at the end of what was published meanwhile
+		defer func() { _ = retained.Release(ctx) }()
 		n.stamp(d)
 		if err := d.Rename(ctx, m.target()); err != nil {
 			return errnoOf(ctx, err)
