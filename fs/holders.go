@@ -100,7 +100,7 @@ func (p procFS) childHolds(pid uint32, ino uint64, end time.Time) bool {
 		if !holds || !known {
 			return false
 		}
-		forked, known := p.ask(left, func() bool {
+		forked, known := p.ask(pid, left, func() bool {
 			flags, ok := p.statField(pid, statFlags)
 			return ok && flags&pfForkNoExec != 0
 		})

@@ -190,7 +190,9 @@ func TestAskGivesUpOnAThreadThatCannotGoOn(t *testing.T) {
 	}
 	release := make(chan struct{})
 	ended := make(chan struct{})
-	_, answered := proc.ask(0, func() bool {
+	p.write("7/cmdline", "")
+	p.write("7/status", "Name:\tx\nVmSize:\t1 kB\n")
+	_, answered := proc.ask(7, 0, func() bool {
 		state("D")
 		<-release
 		close(ended)
@@ -202,7 +204,7 @@ func TestAskGivesUpOnAThreadThatCannotGoOn(t *testing.T) {
 
 	more := make(chan struct{})
 	time.AfterFunc(10*askTick, func() { close(more) })
-	yes, answered := proc.ask(0, func() bool {
+	yes, answered := proc.ask(7, 0, func() bool {
 		state("S")
 		<-more // slow is not blocked
 		return true
@@ -212,13 +214,30 @@ func TestAskGivesUpOnAThreadThatCannotGoOn(t *testing.T) {
 
 	more = make(chan struct{})
 	time.AfterFunc(10*askTick, func() { close(more) })
-	yes, answered = proc.ask(time.Minute, func() bool {
+	yes, answered = proc.ask(7, time.Minute, func() bool {
 		state("D")
 		<-more // over within the budget
 		return true
 	})
 	assert.True(t, answered)
 	assert.True(t, yes)
+
+	// A thread that has to reclaim memory sleeps in the same way.
+	for name, set := range map[string]func(){
+		"the process has arguments": func() { p.write("7/cmdline", "cp\x00a\x00") },
+		"the process exits":         func() { p.write("7/cmdline", ""); p.write("7/status", "Name:\tx\n") },
+	} {
+		set()
+		more = make(chan struct{})
+		time.AfterFunc(10*askTick, func() { close(more) })
+		yes, answered = proc.ask(7, 0, func() bool {
+			state("D")
+			<-more
+			return true
+		})
+		assert.True(t, answered, name)
+		assert.True(t, yes, name)
+	}
 }
 
 func TestProcOpener(t *testing.T) {
