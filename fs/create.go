@@ -63,7 +63,7 @@ func (d *dirNode) Create(ctx context.Context, name string, flags, mode uint32, o
 		return nil, nil, 0, errno
 	}
 	caller := callerOf(ctx)
-	octx, cancel := d.ws.fs.op(ctx)
+	octx, cancel := d.ws.fs.deed(ctx)
 	defer cancel()
 	if e, ok := d.appeared(octx, name); ok {
 		return d.openAppeared(ctx, e, flags, out)
@@ -119,7 +119,7 @@ func (d *dirNode) openAppeared(ctx context.Context, e entry, flags uint32, out *
 
 // publishNew makes a file that is complete when it is created.
 func (d *dirNode) publishNew(ctx context.Context, name string, meta map[string]string, out *fuse.EntryOut) (*fusefs.Inode, syscall.Errno) {
-	octx, cancel := d.ws.fs.op(ctx)
+	octx, cancel := d.ws.fs.deed(ctx)
 	defer cancel()
 	if _, taken := d.appeared(octx, name); taken {
 		return nil, syscall.EEXIST
@@ -175,7 +175,7 @@ func (d *dirNode) Mkdir(ctx context.Context, name string, mode uint32, out *fuse
 		return nil, syscall.EPERM
 	}
 	caller := callerOf(ctx)
-	octx, cancel := d.ws.fs.op(ctx)
+	octx, cancel := d.ws.fs.deed(ctx)
 	defer cancel()
 	if _, taken := d.appeared(octx, name); taken {
 		return nil, syscall.EEXIST

@@ -22,9 +22,9 @@ const interruptGrace = time.Second
 const interruptDelay = 5 * time.Millisecond
 
 // opContext returns the context of one operation: detached from the request but
-// for its deadline and its interrupt. The deadline is what keeps a process out
+// for its deadline and its interrupt; of a patient one only a fatal signal counts. The deadline is what keeps a process out
 // of an endless wait when the store hangs.
-func (fs *FS) opContext(ctx context.Context, timeout time.Duration) (context.Context, context.CancelFunc) {
+func (fs *FS) opContext(ctx context.Context, timeout time.Duration, patient bool) (context.Context, context.CancelFunc) {
 	out, cancel := context.WithTimeout(context.Background(), timeout)
 	done := ctx.Done()
 	if done == nil {
@@ -34,7 +34,7 @@ func (fs *FS) opContext(ctx context.Context, timeout time.Duration) (context.Con
 	if caller, ok := fuse.FromContext(ctx); ok {
 		pid = caller.Pid
 	}
-	late := time.AfterFunc(interruptDelay, func() { fs.heed(out, cancel, done, pid) })
+	late := time.AfterFunc(interruptDelay, func() { fs.heed(out, cancel, done, pid, patient) })
 	return out, func() {
 		late.Stop()
 		cancel()
@@ -43,14 +43,16 @@ func (fs *FS) opContext(ctx context.Context, timeout time.Duration) (context.Con
 
 // heed cancels an operation some time after its interrupt. It returns when the
 // operation has ended.
-func (fs *FS) heed(op context.Context, cancel context.CancelFunc, interrupt <-chan struct{}, pid uint32) {
+func (fs *FS) heed(op context.Context, cancel context.CancelFunc, interrupt <-chan struct{}, pid uint32, patient bool) {
 	select {
 	case <-op.Done():
 		return
 	case <-interrupt:
 	}
-	grace := time.NewTimer(interruptGrace)
-	defer grace.Stop()
+	var grace <-chan time.Time
+	if !patient {
+		grace = time.After(interruptGrace)
+	}
 	poll := time.NewTicker(interruptGrace / 10)
 	defer poll.Stop()
 	// A second, fatal signal may follow a harmless one.
@@ -58,7 +60,7 @@ func (fs *FS) heed(op context.Context, cancel context.CancelFunc, interrupt <-ch
 		select {
 		case <-op.Done():
 			return
-		case <-grace.C:
+		case <-grace:
 			cancel()
 			return
 		case <-poll.C:
@@ -69,7 +71,15 @@ func (fs *FS) heed(op context.Context, cancel context.CancelFunc, interrupt <-ch
 
 // op is the context of an ordinary operation.
 func (fs *FS) op(ctx context.Context) (context.Context, context.CancelFunc) {
-	return fs.opContext(ctx, fs.opt.OpTimeout)
+	return fs.opContext(ctx, fs.opt.OpTimeout, false)
+}
+
+// deed is the context of an operation that changes names. A handled signal does not
+// end it: programs, Go's runtime among them, do again what gave EINTR, and a change
+// that was made all the same then fails with ENOENT or EEXIST. On local disks, and
+// with NFS, only a fatal signal ends it.
+func (fs *FS) deed(ctx context.Context) (context.Context, context.CancelFunc) {
+	return fs.opContext(ctx, fs.opt.OpTimeout, true)
 }
 
 // errnoOf maps the error of an operation that ran under its own context: a

@@ -161,7 +161,7 @@ func (p *partialDir) Create(ctx context.Context, name string, flags, mode uint32
 		return nil, nil, 0, errno
 	}
 	caller := callerOf(ctx)
-	octx, cancel := p.ws.fs.op(ctx)
+	octx, cancel := p.ws.fs.deed(ctx)
 	defer cancel()
 	if n, errno := p.find(octx, name); errno == 0 {
 		if flags&syscall.O_EXCL != 0 {
@@ -191,7 +191,7 @@ func (p *partialDir) Unlink(ctx context.Context, name string) syscall.Errno {
 	if p.ws.rules.ReadOnly {
 		return syscall.EROFS
 	}
-	octx, cancel := p.ws.fs.op(ctx)
+	octx, cancel := p.ws.fs.deed(ctx)
 	defer cancel()
 	n, errno := p.find(octx, name)
 	if errno != 0 {
@@ -242,7 +242,7 @@ func (p *partialDir) Rename(ctx context.Context, name string, newParent fusefs.I
 	if errno := to.maySet(newName, checkFileName); errno != 0 {
 		return errno
 	}
-	octx, cancel := p.ws.fs.op(ctx)
+	octx, cancel := p.ws.fs.deed(ctx)
 	defer cancel()
 	n, errno := p.find(octx, name)
 	if errno != 0 {

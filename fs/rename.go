@@ -34,7 +34,7 @@ func (d *dirNode) Rename(ctx context.Context, name string, newParent fusefs.Inod
 	if d.reserved(name) {
 		return syscall.EBUSY
 	}
-	octx, cancel := fs.op(ctx)
+	octx, cancel := fs.deed(ctx)
 	defer cancel()
 	from, _, errno := d.find(octx, name)
 	if errno != 0 {

@@ -22,7 +22,7 @@ func (d *dirNode) Tmpfile(ctx context.Context, flags, mode uint32, out *fuse.Ent
 		return nil, nil, 0, syscall.EOPNOTSUPP
 	}
 	caller := callerOf(ctx)
-	octx, cancel := fs.op(ctx)
+	octx, cancel := fs.deed(ctx)
 	defer cancel()
 	name := fmt.Sprintf(".unnamed-%d", fs.gens.next()) // nobody sees it
 	draft, err := fs.queue.Create(octx, d.ws.target(d.id, name), d.ws.newMeta(posix{}, mode, caller))

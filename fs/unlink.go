@@ -21,7 +21,7 @@ func (d *dirNode) Unlink(ctx context.Context, name string) syscall.Errno {
 	if d.ws.rules.ReadOnly {
 		return syscall.EROFS
 	}
-	octx, cancel := d.ws.fs.op(ctx)
+	octx, cancel := d.ws.fs.deed(ctx)
 	defer cancel()
 	e, _, errno := d.find(octx, name)
 	switch {
@@ -100,7 +100,7 @@ func (d *dirNode) Rmdir(ctx context.Context, name string) syscall.Errno {
 	if d.reserved(name) {
 		return syscall.EBUSY
 	}
-	octx, cancel := d.ws.fs.op(ctx)
+	octx, cancel := d.ws.fs.deed(ctx)
 	defer cancel()
 	e, _, errno := d.find(octx, name)
 	switch {

@@ -148,7 +148,7 @@ func (l *versionList) Unlink(ctx context.Context, name string) syscall.Errno {
 	if errno != 0 {
 		return errno
 	}
-	octx, cancel := l.ws.fs.op(ctx)
+	octx, cancel := l.ws.fs.deed(ctx)
 	defer cancel()
 	if err := l.ws.store.DeleteVersion(octx, l.id, f.Version); err != nil {
 		return errnoOf(octx, err)

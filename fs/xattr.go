@@ -228,7 +228,7 @@ func (n *fileNode) Setxattr(ctx context.Context, name string, data []byte, flags
 	if metadataSize(next) > maxMetadata {
 		return syscall.ENOSPC
 	}
-	octx, cancel := n.ws.fs.op(ctx)
+	octx, cancel := n.ws.fs.deed(ctx)
 	defer cancel()
 	return n.store(octx, px, next, false)
 }
@@ -247,7 +247,7 @@ func (n *fileNode) Removexattr(ctx context.Context, name string) syscall.Errno {
 	if _, ok := xattrGet(meta, name); !ok {
 		return syscall.ENODATA
 	}
-	octx, cancel := n.ws.fs.op(ctx)
+	octx, cancel := n.ws.fs.deed(ctx)
 	defer cancel()
 	return n.store(octx, px, xattrSet(meta, name, nil), false)
 }

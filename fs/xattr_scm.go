@@ -97,7 +97,7 @@ func (n *fileNode) setSCM(ctx context.Context, name, value string) syscall.Errno
 	if !published {
 		return syscall.EBUSY // there is nothing yet that could have a title
 	}
-	octx, cancel := n.ws.fs.op(ctx)
+	octx, cancel := n.ws.fs.deed(ctx)
 	defer cancel()
 	f, err := n.ws.store.SetProperty(octx, id, name, property)
 	if err != nil {
