@@ -1,12 +1,16 @@
 package integration
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"github.com/sequoiacm/scmfs/client"
 )
 
 // 3.3, 3.7, 4.1, 4.3 Renames that leave a workspace's tree, enter it, or concern
@@ -135,4 +139,29 @@ func TestConvertOntoOpenFile(t *testing.T) {
 
 	require.NoError(t, os.Rename(m.ws(".partial/forlink"), m.ws("link")))
 	assert.Equal(t, "whole\n", read(t, m.ws("link")), "a link becomes the file")
+}
+
+// 4.1 A rename that comes while the content is on its way to the store renames what
+// that makes.
+func TestRenameMeetsPublication(t *testing.T) {
+	s := newServer(t, "--fault", "delay=300ms@POST /files")
+	m := newMount(t, s, "--write-mode", "async")
+	ws := s.api().Workspace("default")
+	// mv takes as long to start as the upload does to begin.
+	sh(t, "cd %s && for i in 0 1 2 3 4 5 6 7; do printf content > old$i && mv old$i new$i || exit 1; done", m.ws())
+	for i := range 8 {
+		name := fmt.Sprint("new", i)
+		assert.Equal(t, "content", read(t, m.ws(name)))
+		sh(t, "%s wait --timeout 30s %s", binary, m.ws(name))
+		f, err := ws.LookupFile(t.Context(), client.RootDir, name)
+		require.NoError(t, err)
+		assert.Equal(t, 1, f.Version.Major)
+		_, err = ws.LookupFile(t.Context(), client.RootDir, fmt.Sprint("old", i))
+		assert.Equal(t, client.NotExist, client.KindOf(err))
+		assert.Equal(t, "content", read(t, m.ws(name)))
+	}
+	assert.NotContains(t, m.log(), "panic")
+	spooled, err := filepath.Glob(m.state + "/spool/*")
+	require.NoError(t, err)
+	assert.Empty(t, spooled, "no draft is held any more")
 }
