@@ -188,11 +188,17 @@ func (n *fileNode) store(ctx context.Context, px posix, metadata map[string]stri
 		if timed {
 			n.mtimeAt = now
 		}
+		detached := n.detached
 		n.mu.Unlock()
-		if d != nil {
-			d.SetMeta(meta)
+		if d == nil || d.SetMeta(meta) || detached {
+			return 0
 		}
-		return 0
+		f, ok := d.Published()
+		if !ok {
+			return 0 // its writer was killed
+		}
+		n.finished(d, f) // just now, and the tree had not heard
+		n.mu.Lock()
 	}
 	if n.rec == nil {
 		n.mu.Unlock()

@@ -260,14 +260,20 @@ func (d *Draft) publishOnto(f *client.File) {
 // new version are sent first, while the commit still counts as in doubt: an
 // outage makes the next attempt find the version and come back here.
 func (d *Draft) finish(ctx context.Context, gen int64, f client.File, partial bool) error {
-	if !partial {
-		g, err := d.attributes(ctx, f)
-		if err != nil {
-			return err
+	for {
+		if !partial {
+			g, err := d.attributes(ctx, f)
+			if err != nil {
+				return err
+			}
+			f = g
 		}
-		f = g
+		d.mu.Lock()
+		if partial || !d.mu.metaSet {
+			break
+		}
+		d.mu.Unlock() // set meanwhile, by somebody who counts on this publication
 	}
-	d.mu.Lock()
 	if d.mu.dead || d.mu.dooming {
 		d.mu.Unlock()
 		return errAgain // unlinked while it was under way: clean removes what was made

@@ -189,11 +189,13 @@ func (d *Draft) Meta() map[string]string {
 	return maps.Clone(d.mu.meta)
 }
 
-// SetMeta replaces the attributes; they are sent with the next publication.
-func (d *Draft) SetMeta(m map[string]string) {
+// SetMeta replaces the attributes; they are sent with the next publication. It
+// answers false when none is due: the draft was published meanwhile.
+func (d *Draft) SetMeta(m map[string]string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.mu.meta, d.mu.metaSet, d.mu.restamped = maps.Clone(m), true, true
+	return d.dirtyLocked()
 }
 
 // Dirty reports whether content, or the existence of the file, is not published.
