@@ -300,8 +300,20 @@ func (c *cell) stored() string {
 	return now
 }
 
-// holds says what the store has of the cell: "f: old new, s/, .partial: new".
+// holds says what the store has of the cell: "f: old new, s/, .partial: new". It
+// looks twice: a conversion between two of its requests would be in neither place.
 func (c *cell) holds() string {
+	now := c.glance()
+	for range 20 {
+		before := now
+		if now = c.glance(); now == before {
+			break
+		}
+	}
+	return now
+}
+
+func (c *cell) glance() string {
 	var out []string
 	for f, err := range c.store.Files(c.ctx, c.dir, "") {
 		if err != nil {
