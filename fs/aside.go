@@ -131,6 +131,7 @@ func (d *dirNode) exchange(ctx context.Context, name string, a aside) (*fileNode
 func (n *fileNode) settle(ctx context.Context) error {
 	d := n.live()
 	if d == nil || !d.Dirty() {
+		n.hear(d)
 		return nil
 	}
 	f, err := d.PublishNow(ctx)

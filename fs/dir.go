@@ -240,6 +240,9 @@ func (d *dirNode) find(ctx context.Context, name string) (entry, time.Duration, 
 	draft, written := d.ws.fs.queue.Lookup(d.ws.target(d.id, name))
 	if written && draft.Ahead() {
 		if n := d.ws.draftNode(draft); n.current() {
+			if !draft.Dirty() {
+				n.hear(draft)
+			}
 			return entry{file: n}, expiry, 0
 		}
 		written = false // its writer was killed; it is on its way to .partial

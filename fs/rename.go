@@ -132,9 +132,7 @@ func (m move) file(ctx context.Context, n *fileNode) syscall.Errno {
 		if errno := n.publishClosed(ctx, d); errno != 0 {
 			return errno
 		}
-		if f, ok := d.Published(); ok {
-			n.finished(d, f) // the tree may not have heard of it
-		}
+		n.hear(d)
 		n.mu.Lock()
 		rec = n.rec
 		n.mu.Unlock()

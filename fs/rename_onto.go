@@ -132,9 +132,7 @@ func (m move) draftOnto(ctx context.Context, n, target *fileNode, d *writeback.D
 		rec = &f
 	}
 	m.rebind(n, target, rec)
-	if f, ok := d.Published(); ok { // in async mode it may have come in between
-		n.finished(d, f)
-	}
+	n.hear(d) // in async mode it may have come in between
 	return n.publishClosed(ctx, d)
 }
 

@@ -193,11 +193,9 @@ func (n *fileNode) store(ctx context.Context, px posix, metadata map[string]stri
 		if d == nil || d.SetMeta(meta) || detached {
 			return 0
 		}
-		f, ok := d.Published()
-		if !ok {
+		if !n.hear(d) {
 			return 0 // its writer was killed
 		}
-		n.finished(d, f) // just now, and the tree had not heard
 		n.mu.Lock()
 	}
 	if n.rec == nil {
@@ -252,6 +250,21 @@ func (n *fileNode) stamp(d *writeback.Draft) {
 	if !same {
 		d.SetMeta(meta)
 	}
+}
+
+// hear lets the node know at once what its draft published last: the news of an
+// asynchronous publication come a moment after its end, and an operation in between
+// would work on the version before. It answers false when there was none, or the
+// draft is nil.
+func (n *fileNode) hear(d *writeback.Draft) bool {
+	if d == nil {
+		return false
+	}
+	f, ok := d.Published()
+	if ok && !n.knows(f) {
+		n.finished(d, f)
+	}
+	return ok
 }
 
 // finished takes over what a publication made. A held name yields no file yet.
