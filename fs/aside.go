@@ -141,6 +141,19 @@ func (n *fileNode) settle(ctx context.Context) error {
 	return err
 }
 
+// settleClosed waits for the publication of content that was closed: what follows
+// goes onto it, and must not meet it half-way. What is open, or held back under a
+// temporary name, or stuck is left as it is.
+func (n *fileNode) settleClosed(ctx context.Context) error {
+	n.mu.Lock()
+	d, writing := n.liveLocked(), n.writers > 0
+	n.mu.Unlock()
+	if d != nil && d.Dirty() && (writing || n.ws.fs.queue.Temporary(d.Target()) || d.State() == writeback.Stuck) {
+		return nil
+	}
+	return n.settle(ctx)
+}
+
 // part makes two nodes of one: the one that was put aside goes on with the copy,
 // since programs and the kernel know it by that name; a new one is the file.
 func (d *dirNode) part(f client.File, a aside, old *writeback.Draft, meta map[string]string) *fileNode {

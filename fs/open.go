@@ -171,6 +171,15 @@ func (n *fileNode) edit(ctx context.Context, truncate bool) (*writeback.Draft, e
 			return nil, err
 		}
 	}
+	if d != nil { // published this moment: the next version goes onto what that made
+		if d.Retain() == nil {
+			defer func(d *writeback.Draft) { _ = d.Release(ctx) }(d)
+		}
+		n.hear(d)
+		n.mu.Lock()
+		rec = n.rec
+		n.mu.Unlock()
+	}
 	if rec == nil {
 		return nil, syscall.ESTALE
 	}

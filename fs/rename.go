@@ -65,6 +65,13 @@ func (d *dirNode) Rename(ctx context.Context, name string, newParent fusefs.Inod
 	case taken && from.dir != nil && onto.dir == nil:
 		return syscall.ENOTDIR
 	}
+	for _, n := range []*fileNode{from.file, onto.file} {
+		if n != nil && from.file != onto.file {
+			if err := n.settleClosed(octx); err != nil {
+				return errnoOf(octx, err)
+			}
+		}
+	}
 	m := move{from: d, name: name, to: to, newName: newName}
 	switch {
 	case from.dir != nil:
@@ -162,10 +169,16 @@ func (m move) file(ctx context.Context, n *fileNode) syscall.Errno {
 	return 0
 }
 
-// renamed takes over the record of a rename: new name and place, same content.
+// renamed takes over the record of a rename: new name and place, and the content
+// that the node has, which may be newer by now.
 func (n *fileNode) renamed(f client.File) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if n.rec != nil && n.rec.Version.Major > f.Version.Major {
+		newer := *n.rec
+		newer.Name, newer.Dir = f.Name, f.Dir
+		f = newer
+	}
 	n.local = n.ws.fs.opt.Now()
 	n.rec, n.seen = &f, n.local
 }

@@ -237,10 +237,13 @@ func (m move) copyOnto(ctx context.Context, n, target *fileNode, base client.Fil
 		f = base
 	}
 	m.rebind(n, target, &f)
-	if d != nil && d.Dirty() {
+	if d != nil {
 		n.mu.Lock()
 		n.draft = d
 		n.mu.Unlock()
+		if !d.Dirty() { // the news of it went to the node that was replaced
+			n.hear(d)
+		}
 	}
 	return 0
 }

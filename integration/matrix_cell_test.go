@@ -293,7 +293,7 @@ func parseHolds(s string) (out []held) {
 func (c *cell) stored() string {
 	now := c.holds()
 	last := c.deed.after[strings.LastIndex(c.deed.after, " ")+1:]
-	if c.fault.name == "late" && c.endpoint == "PUT /files/{}" && now == c.deed.after+" "+last {
+	if c.fault != nil && c.fault.name == "late" && c.endpoint == "PUT /files/{}" && now == c.deed.after+" "+last {
 		c.result.twice = true
 		return c.deed.after
 	}

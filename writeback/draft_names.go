@@ -159,6 +159,25 @@ func (d *Draft) Discard() error {
 	return nil
 }
 
+// Vanished waits, after Discard, while a commit that was under way may still show a
+// file of this name at the store; not longer than ctx.
+func (d *Draft) Vanished(ctx context.Context) {
+	for {
+		d.mu.Lock()
+		may := d.mu.discard && !d.mu.gone && d.mu.onto == nil && d.mu.seal != nil && d.mu.seal.commit != nil
+		ch := d.mu.changed
+		d.mu.Unlock()
+		if !may {
+			return
+		}
+		select {
+		case <-ch:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
 // Abandon keeps what a killed writer left: the bytes become the breakpoint file
 // of that name in .partial, incomplete; nothing is published.
 func (d *Draft) Abandon(ctx context.Context, reason string) error {

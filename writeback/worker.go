@@ -132,6 +132,7 @@ func (d *Draft) work(ctx context.Context) {
 		switch {
 		case err == nil, errors.Is(err, errAgain):
 		case ctx.Err() != nil:
+		case do != stepDiscard && d.doomed(): // unlinked meanwhile: that it fails is no news
 		case d.mayRetry(do, err):
 			d.q.o.Logger.WithError(err).WithField("file", d.Target().String()).Debugf("upload: trying again in %v", pause)
 			sleep(ctx, pause/2+time.Duration(rand.Int64N(int64(pause))))
@@ -140,6 +141,12 @@ func (d *Draft) work(ctx context.Context) {
 			d.fail(ctx, do, err)
 		}
 	}
+}
+
+func (d *Draft) doomed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.discard
 }
 
 const (
