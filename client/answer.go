@@ -19,7 +19,8 @@ var (
 	errTooLong = errors.New("the answer is too long")
 	// errCutOff is a list that is not a whole JSON array: the only way in which a
 	// server can report an error in the middle of one (part 1 section 1.7).
-	errCutOff = errors.New("the list is cut off")
+	errCutOff  = errors.New("the list is cut off")
+	errTooMuch = errors.New("too much to hold")
 )
 
 // bounded is io.LimitedReader with an error instead of a silent end.
@@ -37,49 +38,13 @@ func (b *bounded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// largeGate lets few answers be large at the same time: what is small passes, for
-// what is behind it there must be a slot. Its bounds times the number of requests
-// is what a server can make us hold.
-type largeGate struct {
-	io.Reader
-	slots   chan struct{}
-	done    <-chan struct{}
-	rest    func() // while we wait the server is not to blame
-	n       int64
-	entered bool
-}
-
-func (g *largeGate) admit(r io.Reader) io.Reader {
-	g.Reader = r
-	return g
-}
-
-// Read implements io.Reader.
-func (g *largeGate) Read(p []byte) (int, error) {
-	if g.n >= smallAnswer && !g.entered {
-		g.rest()
-		select {
-		case g.slots <- struct{}{}:
-			g.entered = true
-		case <-g.done:
-			return 0, context.Canceled
-		}
-	}
-	n, err := g.Reader.Read(p)
-	g.n += int64(n)
-	return n, err
-}
-
-func (g *largeGate) leave() {
-	if g.entered {
-		<-g.slots
-	}
-}
-
 // take reads the answer of a request that was carried out.
 func (k *call) take(h http.Header, body io.Reader, token string) error {
 	if k.each != nil {
 		return k.each(h, body)
+	}
+	if k.takeList != nil {
+		return k.takeRows(body, token)
 	}
 	b, err := io.ReadAll(body)
 	if err != nil {
@@ -89,8 +54,6 @@ func (k *call) take(h http.Header, body io.Reader, token string) error {
 		err = decodeHeader(h.Get(k.inHeader), k.out)
 	} else if e := k.errorIn(b, token); e != nil {
 		return e
-	} else if k.takeBody != nil {
-		return k.takeBody(b)
 	} else if k.out != nil {
 		err = json.Unmarshal(b, k.out)
 	} else if b = bytes.TrimSpace(b); len(b) > 0 && !json.Valid(b) {
@@ -105,6 +68,25 @@ func (k *call) take(h http.Header, body io.Reader, token string) error {
 		return k.accept()
 	}
 	return nil
+}
+
+// takeRows reads a list, or the error in its place.
+func (k *call) takeRows(body io.Reader, token string) error {
+	e := newElements(body)
+	c, err := e.peek()
+	if err != nil {
+		return cutOff(err)
+	}
+	if c == '{' {
+		b, err := io.ReadAll(io.LimitReader(io.MultiReader(bytes.NewReader(e.buf[e.i:]), body), maxError))
+		if err != nil {
+			return err
+		}
+		if e := k.errorIn(b, token); e != nil {
+			return e
+		}
+	}
+	return k.takeList(e)
 }
 
 // errorIn finds the error that a server may report inside a 200, behind the
@@ -135,6 +117,8 @@ func (k *call) unreadable(ctx context.Context, err error, token string) error {
 		kind = transportKind(ctx, err, k.once)
 	case errors.Is(err, errCutOff):
 		kind = Unavailable
+	case errors.Is(err, errTooMuch):
+		kind = TooLarge
 	}
 	if k.once && kind == Protocol {
 		kind = Uncertain

@@ -33,8 +33,7 @@ type call struct {
 	inHeader string                             // the answer's JSON is in this header, not in the body
 	out      any                                // the JSON goes here
 	accept   func() error                       // then judges out
-	takeBody func([]byte) error                 // takes a JSON body instead of out
-	size     int64                              // of the body that takeBody got
+	takeList func(*elements) error              // takes a JSON array instead of out
 	each     func(http.Header, io.Reader) error // takes the body as it comes
 	handOver bool                               // the body goes to the caller, in opened
 	opened   *streamBody
@@ -42,11 +41,9 @@ type call struct {
 
 // Limits on what a server may make us hold in memory.
 const (
+	// maxAnswer is of a list, which is not held as a whole; maxRecord of all else.
 	maxAnswer = 64 << 20
 	maxError  = 64 << 10
-	// Of answers longer than smallAnswer this many are read at a time.
-	smallAnswer = 1 << 20
-	maxLarge    = 2
 	// maxHeader keeps a request below the gateway's 8 KiB (part 1 section 1.6).
 	maxHeader = 7 << 10
 )
@@ -174,9 +171,11 @@ func (c *Client) once(ctx context.Context, k *call, s session) (h http.Header, e
 	if status != http.StatusOK {
 		return nil, k.refusal(res, body, s.token)
 	}
-	gate := &largeGate{slots: c.large, done: ctx.Done(), rest: watch.rest}
-	defer gate.leave() // when the answer has been made sense of
-	if err := k.take(res.Header, gate.admit(&bounded{body, c.maxAnswer}), s.token); err != nil {
+	longest := int64(maxRecord)
+	if k.takeList != nil {
+		longest = c.maxAnswer
+	}
+	if err := k.take(res.Header, &bounded{body, longest}, s.token); err != nil {
 		return nil, k.unreadable(ctx, err, s.token)
 	}
 	return res.Header, nil

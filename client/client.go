@@ -30,6 +30,13 @@ type Options struct {
 	RetryTimeout   time.Duration                         // how long a call is tried again, 30 s; negative: not at all
 	MaxConns       int                                   // connections kept alive per gateway, 64
 
+	// ListBytes bounds the memory that the rows of all lists being read take together,
+	// in bytes, 2 GiB: 2 million files with the usual attributes. It counts the JSON of
+	// each row and what a row takes besides, from the first page until the last row was
+	// taken, since who reads a list mostly keeps it; then it is given back. The list
+	// that would take more ends with [TooLarge].
+	ListBytes int64
+
 	Logger logrus.FieldLogger // nil: silent
 	// Observe is told of each request once it has ended: endpoint kind such as
 	// "PUT /breakpointfiles/{name}", HTTP status (0: none), time, body bytes. For a
@@ -50,9 +57,7 @@ type Client struct {
 	http  *http.Client
 	login singleflight.Group
 
-	large     chan struct{} // one entry for each large answer that is being read
-	listed    atomic.Int64  // bytes that lists under way have brought
-	maxListed int64
+	listed    atomic.Int64 // bytes that lists under way take, see Options.ListBytes
 	maxAnswer int64
 
 	mu struct {
@@ -67,7 +72,7 @@ type Client struct {
 // it serves the session, and when it cannot be reached any more the others are
 // tried. New makes no request; [Invalid] when a seed is malformed.
 func New(seeds []string, o Options) (*Client, error) {
-	c := &Client{o: o, large: make(chan struct{}, maxLarge), maxListed: maxListed, maxAnswer: maxAnswer}
+	c := &Client{o: o, maxAnswer: maxAnswer}
 	for _, s := range seeds {
 		p, err := parseSeed(s)
 		if err != nil {
@@ -86,6 +91,9 @@ func New(seeds []string, o Options) (*Client, error) {
 	def(&c.o.ConnectTimeout, 10*time.Second)
 	def(&c.o.StallTimeout, 60*time.Second)
 	def(&c.o.RetryTimeout, 30*time.Second)
+	if c.o.ListBytes <= 0 {
+		c.o.ListBytes = 2 << 30
+	}
 	if c.o.MaxConns <= 0 {
 		c.o.MaxConns = 64
 	}

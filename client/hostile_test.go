@@ -160,11 +160,8 @@ func TestHostileAnswers(t *testing.T) {
 			s := hostile(t, f)
 			ctx := t.Context()
 			content := Content{File: someID, Version: Version{1, 0}, Size: 10}
-			if name != "empty records without end" { // one with the real bound; scanning takes its time
-				s.c.maxAnswer = 4 << 20
-			}
-			// 64 MiB, read into a buffer that grows, and what comes of 250,000 rows.
-			inMemory(t, 700<<20, func() { assert.Error(t, listErr(s)) })
+			// 10,000 rows, and a buffer that grows to the longest row.
+			inMemory(t, 32<<20, func() { assert.Error(t, listErr(s)) })
 			inMemory(t, 32<<20, func() {
 				_, err := s.File(ctx, someID)
 				assert.Error(t, err)
@@ -277,50 +274,13 @@ func TestHostilePages(t *testing.T) {
 	t.Run("new ones without end", func(t *testing.T) {
 		n := 0
 		s := hostile(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, page(n)); n++ })
-		s.c.maxListed = 1 << 20
+		s.c.o.ListBytes = 1 << 20
 		err := listErr(s)
 		require.ErrorContains(t, err, "1048576")
 		assert.Equal(t, TooLarge, KindOf(err))
 		assert.Less(t, n, 30)
 		assert.Zero(t, s.c.listed.Load(), "given back")
 	})
-}
-
-// Large answers wait for each other, small ones for nobody.
-func TestFewLargeAnswersAtATime(t *testing.T) {
-	var large atomic.Int32
-	arrived, release := make(chan struct{}, 100), make(chan struct{})
-	s := hostile(t, func(w http.ResponseWriter, r *http.Request) {
-		if strings.Contains(r.URL.Path, "listfiles") {
-			_, _ = io.WriteString(w, "["+strings.Repeat(" ", smallAnswer))
-			_ = http.NewResponseController(w).Flush()
-			large.Add(1)
-			arrived <- struct{}{}
-			<-release
-		}
-		_, _ = io.WriteString(w, "[]")
-	})
-	results := make(chan error, maxLarge+3)
-	for range maxLarge + 3 {
-		go func() { results <- listErr(s) }()
-	}
-	for range maxLarge + 3 {
-		<-arrived
-	}
-	require.Eventually(t, func() bool { return len(s.c.large) == maxLarge }, 10*time.Second, time.Millisecond)
-	for _, err := range s.Directories(t.Context(), RootDir, "") {
-		require.NoError(t, err, "a small one passes")
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	for _, err := range s.Files(ctx, RootDir, "") {
-		require.Equal(t, Canceled, KindOf(err))
-	}
-	close(release)
-	for range maxLarge + 3 {
-		assert.Error(t, <-results) // "[   []" is cut off
-	}
-	assert.Empty(t, s.c.large)
 }
 
 // A server's words end in logs and on terminals.

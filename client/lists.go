@@ -82,7 +82,7 @@ func (s *Store) files(ctx context.Context, dir DirID, after, selector string) it
 			filter = `{"name":{"$gt":` + quoteJSON(after) + `}}`
 		}
 		return s.listFiles(op, dir, string(dir), filter, selector, pageSize), nil
-	}, fileRows, func(f File) string { return f.Name })
+	}, fileRows(), func(f File) string { return f.Name })
 }
 
 // FlatFiles lists all current files of a workspace in order of id, from behind
@@ -98,7 +98,7 @@ func (s *Store) FlatFiles(ctx context.Context, after string) iter.Seq2[File, err
 		k := s.list(op, "/files/", s.name, filter, `{"id":1}`, fileSelector, pageSize)
 		k.query = k.query.Add(wire.ParamScope, strconv.Itoa(wire.ScopeCurrent))
 		return k, nil
-	}, fileRows, func(f File) string { return string(f.ID) })
+	}, fileRows(), func(f File) string { return string(f.ID) })
 }
 
 // byName is a unique order within one directory: paging without one may skip or
@@ -143,7 +143,7 @@ func (s *Store) LookupFile(ctx context.Context, dir DirID, name string) (File, e
 		if err := checkedID(op, string(dir)); err != nil {
 			return File{}, err
 		}
-		f, err := first(ctx, s.c, s.listFiles(op, dir, name, filter, fileSelector, 1), fileRows)
+		f, err := first(ctx, s.c, s.listFiles(op, dir, name, filter, fileSelector, 1), fileRows())
 		if KindOf(err) != DirectoriesDisabled {
 			return f, err
 		}
@@ -151,12 +151,14 @@ func (s *Store) LookupFile(ctx context.Context, dir DirID, name string) (File, e
 	}
 	k := s.list(op, "/files/", name, filter, `{"create_time":-1,"id":-1}`, fileSelector, 1)
 	k.query = k.query.Add(wire.ParamScope, strconv.Itoa(wire.ScopeCurrent))
-	return first(ctx, s.c, k, fileRows)
+	return first(ctx, s.c, k, fileRows())
 }
 
-func first[V any](ctx context.Context, c *Client, k *call, decode rowsOf[V]) (V, error) {
+func first[V any](ctx context.Context, c *Client, k *call, decode rowOf[V]) (V, error) {
 	var none V
-	rows, err := fetchList(ctx, c, k, decode)
+	h := held{c: c}
+	defer h.release()
+	rows, err := fetchList(ctx, &h, k, maxPage, decode)
 	switch {
 	case err != nil:
 		return none, err
@@ -171,7 +173,9 @@ func first[V any](ctx context.Context, c *Client, k *call, decode rowsOf[V]) (V,
 func (s *Store) Versions(ctx context.Context, id FileID) ([]File, error) {
 	k := &call{op: "list versions", name: string(id), path: "/files/",
 		query: s.ws().Add(wire.ParamScope, strconv.Itoa(wire.ScopeAll)).Add(wire.ParamFilter, `{"id":`+quoteJSON(string(id))+`}`).Add(wire.ParamSelector, fileSelector)}
-	out, err := fetchList(ctx, s.c, k, fileRows)
+	h := held{c: s.c}
+	defer h.release()
+	out, err := fetchList(ctx, &h, k, maxRows, fileRows())
 	if err != nil {
 		return nil, err
 	}
@@ -193,7 +197,9 @@ func (s *Store) BreakpointFiles(ctx context.Context, prefix string) iter.Seq2[Br
 		if prefix != "" {
 			k.query = k.query.Add(wire.ParamFilter, `{"file_name":{"$gte":`+quoteJSON(prefix)+`,"$lt":`+quoteJSON(prefix+"\U0010ffff")+`}}`)
 		}
-		rows, err := fetchList(ctx, s.c, k, eachBy(s.breakpointOf))
+		h := held{c: s.c}
+		defer h.release()
+		rows, err := fetchList(ctx, &h, k, maxRows, eachBy(s.breakpointOf))
 		if err != nil {
 			yield(BreakpointFile{}, err)
 			return

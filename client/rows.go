@@ -1,7 +1,6 @@
 package client
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,89 +8,140 @@ import (
 	"io"
 	"iter"
 	"net/http"
+	"slices"
 )
 
-// Bounds of what a list may take in memory, whatever a server sends.
+// maxRows is of one answer to which the protocol sets no limit, such as all
+// versions of a file, maxPage of one that was asked to be a page: a server that
+// answers a little more is forgiven.
 const (
-	// maxRows is of one answer: a row of the fewest bytes, an id, becomes ten times
-	// as many bytes in memory.
-	maxRows = 250_000
-	// maxListed bounds the answers of all lists under way in this client that go on
-	// from page to page, in bytes of JSON: 1.5 million files with what is usually
-	// known of one.
-	maxListed = 1 << 30
+	maxRows = 100_000
+	maxPage = 10 * pageSize
 )
 
-// rowsOf reads all rows of a list, at most maxRows.
-type rowsOf[V any] func(b []byte) ([]V, error)
+// rowOf makes rows of their JSON.
+type rowOf[V any] struct {
+	// quick, if not nil, reads a row at the start of b; n is its length, 0 when that
+	// is not what it knows. last is the row before, for what they have in common.
+	quick func(b []byte, last *V) (row V, n int)
+	whole func(b []byte, last *V) (V, error) // reads b, a row
+	more  func(*V) int                       // what the row takes beyond the bytes of its JSON
+}
 
 // eachBy is for lists of which convert makes the rows.
-func eachBy[R, V any](convert func(*R) (V, error)) rowsOf[V] {
-	return func(b []byte) ([]V, error) { return decodeRows(b, convert) }
-}
-
-// fileRows is for lists of files, the long ones: what scanFiles does not
-// understand, or has too many rows, is for decodeRows to read or to refuse.
-func fileRows(b []byte) ([]File, error) {
-	if files, ok := scanFiles(b); ok {
-		return files, nil
+func eachBy[R, V any](convert func(*R) (V, error)) rowOf[V] {
+	return rowOf[V]{
+		whole: func(b []byte, _ *V) (v V, err error) {
+			var raw R
+			if err := json.Unmarshal(b, &raw); err != nil {
+				return v, cutOff(err)
+			}
+			return convert(&raw)
+		},
+		more: func(*V) int { return rowBytes },
 	}
-	return decodeRows(b, fileOf)
 }
 
-// fetchList fetches a JSON array. Anything but one complete array is an error:
-// the server can report a failure in the middle in no other way (part 1 section
-// 1.7). The whole is read first, up to a limit: a decoder on the stream looks at
-// blanks again and again, and a server may send any number of them.
-func fetchList[V any](ctx context.Context, c *Client, k *call, decode rowsOf[V]) ([]V, error) {
+// What a row takes in memory, apart from its text, and an entry of a map.
+const (
+	rowBytes   = 320
+	entryBytes = 64
+)
+
+// fileRows is for lists of files, the long ones: what scanRow does not understand
+// is for encoding/json to read or to refuse.
+func fileRows() rowOf[File] {
+	slow := eachBy(fileOf)
+	return rowOf[File]{
+		quick: scanRow,
+		whole: func(b []byte, last *File) (File, error) {
+			if f, n := scanRow(b, last); n > 0 && n == len(b) {
+				return f, nil
+			}
+			return slow.whole(b, last)
+		},
+		more: func(f *File) int {
+			return rowBytes + entryBytes*(len(f.Metadata)+len(f.CustomTags)+len(f.Tags))
+		},
+	}
+}
+
+// held is what lists take of the client's [Options.ListBytes].
+type held struct {
+	c *Client
+	n int64
+}
+
+func (h *held) add(n int) error {
+	h.n += int64(n)
+	if h.c.listed.Add(int64(n)) > h.c.o.ListBytes {
+		return fmt.Errorf("%w: lists that are being read take more than %d bytes", errTooMuch, h.c.o.ListBytes)
+	}
+	return nil
+}
+
+func (h *held) release() { h.giveBack(h.n) }
+
+func (h *held) giveBack(n int64) {
+	h.n -= n
+	h.c.listed.Add(-n)
+}
+
+// fetchList fetches a JSON array of at most limit rows. Anything but one complete
+// array is an error: the server can report a failure in the middle in no other way
+// (part 1 section 1.7). The caller releases h when it has no use for the rows.
+func fetchList[V any](ctx context.Context, h *held, k *call, limit int, decode rowOf[V]) ([]V, error) {
 	k.method = http.MethodGet
+	before := h.n
 	var rows []V
-	k.takeBody = func(b []byte) (err error) {
-		k.size = int64(len(b))
-		rows, err = decode(b) // a retry starts over
-		return err
-	}
-	_, err := c.do(ctx, k)
-	return rows, err
-}
-
-// decodeRows reads an array row by row, so that each is judged before the next
-// takes any memory: 64 MiB of "{}," would otherwise be 9 GiB of records.
-func decodeRows[R, V any](b []byte, convert func(*R) (V, error)) ([]V, error) {
-	if b = bytes.TrimLeft(b, " \t\r\n"); len(b) > 0 && b[0] != '[' {
-		return nil, errors.New("the answer is not a list")
-	}
-	dec := json.NewDecoder(bytes.NewReader(b))
-	if _, err := dec.Token(); err != nil {
-		return nil, cutOff(err)
-	}
-	var rows []V
-	for dec.More() {
-		if len(rows) == maxRows {
-			return nil, fmt.Errorf("the list has more than %d rows", maxRows)
+	k.takeList = func(e *elements) error {
+		h.giveBack(h.n - before) // a retry starts over
+		rows = nil
+		var v V
+		last, n := new(V), 0
+		if decode.quick != nil {
+			e.whole = func(b []byte) int {
+				v, n = decode.quick(b, last)
+				return n
+			}
 		}
-		var raw R
-		if err := dec.Decode(&raw); err != nil {
-			return nil, cutOff(err)
+		for {
+			n = 0
+			b, err := e.next()
+			if errors.Is(err, io.EOF) {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			if len(rows) == limit {
+				return fmt.Errorf("the list has more than %d rows", limit)
+			}
+			if n == 0 {
+				if v, err = decode.whole(b, last); err != nil {
+					return fmt.Errorf("list row %d: %w", len(rows), err)
+				}
+			}
+			if err := h.add(len(b) + decode.more(&v)); err != nil {
+				return err
+			}
+			if len(rows) == 64 {
+				rows = slices.Grow(rows, pageSize-len(rows)) // there are more most of the time
+			}
+			rows = append(rows, v)
+			last = &rows[len(rows)-1]
 		}
-		v, err := convert(&raw)
-		if err != nil {
-			return nil, fmt.Errorf("list row %d: %w", len(rows), err)
-		}
-		rows = append(rows, v)
 	}
-	if _, err := dec.Token(); err != nil { // the bracket
-		return nil, cutOff(err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, fmt.Errorf("%w: there is more behind its end", errCutOff)
+	_, err := h.c.do(ctx, k)
+	if err != nil {
+		return nil, err
 	}
 	return rows, nil
 }
 
 // cutOff tells a list that is not whole from one of something else.
 func cutOff(err error) error {
-	if _, syntax := errors.AsType[*json.SyntaxError](err); syntax || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+	if _, syntax := errors.AsType[*json.SyntaxError](err); syntax || errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: %v", errCutOff, err) //nolint:errorlint // an end of JSON is not the connection's
 	}
 	return err
@@ -99,25 +149,20 @@ func cutOff(err error) error {
 
 // pages runs keyset paging by a unique string key: each page starts behind the
 // last row of the one before, so that concurrent changes cannot shift rows.
-func pages[V any](ctx context.Context, c *Client, op, after string, page func(after string) (*call, error), decode rowsOf[V], key func(V) string) iter.Seq2[V, error] {
+func pages[V any](ctx context.Context, c *Client, op, after string, page func(after string) (*call, error), decode rowOf[V], key func(V) string) iter.Seq2[V, error] {
 	return func(yield func(V, error) bool) {
 		var zero V
-		held := int64(0)
-		defer func() { c.listed.Add(-held) }()
+		h := held{c: c}
+		defer h.release()
 		loop := circle{at: after, next: 1}
 		for after := after; ; {
 			k, err := page(after)
 			var rows []V
 			if err == nil {
-				rows, err = fetchList(ctx, c, k, decode)
+				rows, err = fetchList(ctx, &h, k, maxPage, decode)
 			}
 			if err != nil {
 				yield(zero, err)
-				return
-			}
-			held += k.size
-			if c.listed.Add(k.size) > c.maxListed {
-				yield(zero, &Error{Op: op, Name: k.name, Kind: TooLarge, Err: fmt.Errorf("lists take more than %d bytes", c.maxListed)})
 				return
 			}
 			for _, v := range rows {

@@ -1,8 +1,12 @@
 package client
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strings"
 	"testing"
@@ -24,6 +28,31 @@ func listBody(n int) []byte {
 		rows[i] = listRow(i)
 	}
 	return []byte("[" + strings.Join(rows, ",") + "]")
+}
+
+// scanFiles reads a list of which every row is scanned.
+func scanFiles(b []byte) (files []File, ok bool) {
+	var f, last File
+	n := 0
+	e := newElements(bytes.NewReader(b))
+	e.whole = func(b []byte) int {
+		f, n = scanRow(b, &last)
+		return n
+	}
+	for {
+		n = 0
+		row, err := e.next()
+		if err != nil {
+			return files, errors.Is(err, io.EOF)
+		}
+		if n == 0 { // the end was not there yet
+			if f, n = scanRow(row, &last); n == 0 || n != len(row) {
+				return nil, false
+			}
+		}
+		files = append(files, f)
+		last = f
+	}
 }
 
 // byReflection is what a list means.
@@ -90,24 +119,64 @@ func TestAListIsReadEitherWay(t *testing.T) {
 	}
 	require.Len(t, got, 1)
 	assert.Equal(t, int64(10), got[0].Size)
+
+	// A comma without a row behind it is no row, not even an empty one.
+	for _, body := range []string{`[{"id":"6553f100510003001a2b3c01"},]`, `[,]`, `[,{"id":"6553f100510003001a2b3c01"}]`} {
+		_, err := fetchFiles([]byte(body))
+		assert.Equal(t, Unavailable, KindOf(err), body)
+	}
 }
 
-// The bounds of what a list may take hold for what is scanned.
-func TestAScannedListIsBounded(t *testing.T) {
-	body := []byte("[" + strings.TrimSuffix(strings.Repeat(goodRow, maxRows), ",") + "]")
-	files, ok := scanFiles(body)
-	assert.True(t, ok)
-	assert.Len(t, files, maxRows)
-	body = append(body[:len(body)-1], ","+strings.TrimSuffix(goodRow, ",")+"]"...)
-	_, ok = scanFiles(body)
-	assert.False(t, ok)
-	_, err := fileRows(body)
-	require.ErrorContains(t, err, "more than 250000 rows")
+// What lists take is counted while they are read, and given back.
+func TestListsAreBounded(t *testing.T) {
+	s := fuzzStore(t, http.StatusOK, http.Header{}, string(listBody(pageSize-1)))
+	take := func() int64 {
+		most := int64(0)
+		for _, err := range s.Files(t.Context(), RootDir, "") {
+			most = max(most, s.c.listed.Load())
+			if err != nil {
+				break
+			}
+		}
+		assert.Zero(t, s.c.listed.Load(), "given back")
+		return most
+	}
+	all := take()
+	assert.Greater(t, all, int64(len(listBody(pageSize))))
+	assert.Less(t, all, int64(2*len(listBody(pageSize))))
+	assert.Greater(t, s.c.o.ListBytes/(all/(pageSize-1)), int64(2_000_000), "what the default has room for")
+	s.c.o.ListBytes = all - 1
+	for name, f := range map[string]func() error{
+		"a page":   func() error { return listErr(s) },
+		"a lookup": func() error { _, err := s.LookupFile(t.Context(), RootDir, "f"); return err },
+		"versions": func() error { _, err := s.Versions(t.Context(), someID); return err },
+	} {
+		assert.Equal(t, TooLarge, KindOf(f()), name)
+		assert.Zero(t, s.c.listed.Load(), "given back")
+	}
+	s.c.o.ListBytes = all
+	_, err := s.Versions(t.Context(), someID)
+	assert.NoError(t, err)
 
-	s := fuzzStore(t, http.StatusOK, http.Header{}, string(listBody(pageSize)))
-	s.c.maxListed = 1000
-	require.Equal(t, TooLarge, KindOf(listErr(s)))
-	assert.Zero(t, s.c.listed.Load(), "given back")
+	s = fuzzStore(t, http.StatusOK, http.Header{}, string(listBody(maxPage+1)))
+	require.ErrorContains(t, listErr(s), "more than 10000 rows")
+	_, err = s.Versions(t.Context(), someID)
+	require.NoError(t, err, "of these no page was asked for")
+}
+
+// fetchFiles takes a list as a call does.
+func fetchFiles(b []byte) (files []File, err error) {
+	c, err := New([]string{"gw:8080/site"}, Options{RetryTimeout: -1})
+	if err != nil {
+		return nil, err
+	}
+	c.http.Transport = trip(func(r *http.Request) (*http.Response, error) {
+		return answer(r, http.StatusOK, nil, bytes.NewReader(b))
+	})
+	c.mu.session = session{token: fuzzToken, seed: &c.seeds[0], gen: 1}
+	h := held{c: c}
+	defer h.release()
+	return fetchList(context.Background(), &h, &call{op: "list files", path: "/files/"}, maxPage, fileRows())
 }
 
 // FuzzScanFiles: whatever is understood is what encoding/json makes of it.
@@ -115,14 +184,19 @@ func FuzzScanFiles(f *testing.F) {
 	f.Add(listBody(2))
 	f.Add([]byte(`[{"id":"6553f100510003001a2b3c01","custom_metadata":{"a":"1"},"custom_metadata":{"b":"2"}}]`))
 	f.Add([]byte(`[{"id":"6553f100510003001a2b3c01","name":"\u00e9\"","size":null,"custom_metadata":{"a":"b","a":null}}]`))
+	f.Add([]byte(`[{"id":"6553f100510003001a2b3c01"},]`))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		got, ok := scanFiles(b)
-		if !ok {
-			return
-		}
 		want, err := byReflection(b)
-		require.NoError(t, err)
-		assert.Equal(t, want, got)
+		if got, ok := scanFiles(b); ok {
+			require.NoError(t, err)
+			assert.Equal(t, want, got)
+		}
+		// The same with the rows that are not scanned.
+		got, gotErr := fetchFiles(b)
+		if gotErr == nil {
+			require.NoError(t, err)
+			assert.Equal(t, want, got)
+		}
 	})
 }
 
@@ -147,4 +221,33 @@ func BenchmarkListPage(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkList is a directory of one page through the client, from the body's
+// bytes to the last row.
+func BenchmarkList(b *testing.B) {
+	c, err := New([]string{"gw:8080/site"}, Options{RetryTimeout: -1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	body := string(listBody(pageSize - 1))
+	c.http.Transport = trip(func(r *http.Request) (*http.Response, error) {
+		return answer(r, http.StatusOK, http.Header{}, strings.NewReader(body))
+	})
+	c.mu.session = session{token: fuzzToken, seed: &c.seeds[0], gen: 1}
+	s := c.Workspace("ws")
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		n := 0
+		for _, err := range s.Files(b.Context(), RootDir, "") {
+			if err != nil {
+				b.Fatal(err)
+			}
+			n++
+		}
+		if n != pageSize-1 {
+			b.Fatal(n)
+		}
+	}
 }

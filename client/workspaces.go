@@ -20,7 +20,9 @@ import (
 func (c *Client) Workspaces(ctx context.Context) iter.Seq2[Workspace, error] {
 	return func(yield func(Workspace, error) bool) {
 		k := &call{op: "list workspaces", path: "/workspaces/", query: wire.Params{{Name: wire.ParamSkip, Value: "0"}, {Name: wire.ParamLimit, Value: "-1"}}}
-		rows, err := fetchList(ctx, c, k, eachBy(workspaceOf))
+		h := held{c: c}
+		defer h.release()
+		rows, err := fetchList(ctx, &h, k, maxRows, eachBy(workspaceOf))
 		if err != nil {
 			yield(Workspace{}, err)
 			return

@@ -7,6 +7,7 @@ package integration
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"net"
@@ -55,6 +56,18 @@ func TestMain(m *testing.M) {
 	code := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(code)
+}
+
+// plain builds the program as users have it: without the race detector, whose
+// shadow of the memory is several times what is shadowed.
+func plain(t *testing.T) string {
+	t.Helper()
+	path := binary + "-plain"
+	if _, err := os.Stat(path); err != nil {
+		out, err := exec.Command("go", "build", "-o", path, "../cmd/scmfs").CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	return path
 }
 
 func requireFUSE(t *testing.T) {
@@ -174,6 +187,7 @@ type mount struct {
 	dir, state string
 	http       string
 	args       []string
+	bin        string // binary when empty
 }
 
 // newMount mounts s; args are more flags of "scmfs mount".
@@ -195,7 +209,7 @@ func (m *mount) tryStart() (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	args := append([]string{"mount", m.s.seed, m.dir, "--state-dir", m.state, "--http", m.http}, m.args...)
-	cmd := exec.CommandContext(ctx, binary, args...)
+	cmd := exec.CommandContext(ctx, cmp.Or(m.bin, binary), args...)
 	cmd.Env = append(os.Environ(), "SCMFS_USER="+m.s.user, "SCMFS_PASSWORD="+m.s.pass)
 	out, err := cmd.CombinedOutput()
 	return string(out), err

@@ -52,7 +52,7 @@ func (m *mount) footing() (f footing) {
 	t := m.t
 	t.Helper()
 	sh(t, "curl -sf -o /dev/null -o /dev/null 'http://%[1]s/debug/pprof/heap?gc=1' 'http://%[1]s/debug/pprof/heap?gc=1'", m.http)
-	f.rss, f.heap = m.rss(), int64(m.metric("go_memstats_heap_inuse_bytes"))
+	f.rss, f.heap = m.resident("VmRSS"), int64(m.metric("go_memstats_heap_inuse_bytes"))
 	f.goroutines = m.metric("go_goroutines")
 	f.fds = strings.Count(sh(t, "timeout 5 ls /proc/%s/fd", m.pid()), "\n")
 	f.spool = used(t, filepath.Join(m.state, "spool")) + used(t, filepath.Join(m.state, "journal"))

@@ -58,7 +58,7 @@ func TestLoadMixed(t *testing.T) {
 	for tick := time.NewTicker(time.Second); ; {
 		select {
 		case <-tick.C:
-			peak = max(peak, m.rss())
+			peak = max(peak, m.resident("VmRSS"))
 			continue
 		case <-ended:
 			tick.Stop()

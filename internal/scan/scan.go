@@ -30,6 +30,14 @@ func (s *Scan) End() bool {
 	return !s.bad && s.i == len(s.b)
 }
 
+// Read is how many bytes were read; 0 when something was not understood.
+func (s *Scan) Read() int {
+	if s.bad {
+		return 0
+	}
+	return s.i
+}
+
 func (s *Scan) blanks() {
 	for s.i < len(s.b) {
 		switch s.b[s.i] {
