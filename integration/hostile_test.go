@@ -232,6 +232,7 @@ func TestStateDirectoryOfOthers(t *testing.T) {
 	s := newServer(t)
 	for name, spoil := range map[string]string{
 		"another owner":     "chown 65534 %s",
+		"the log is a link": "ln -s %[1]s.victim %[1]s/scmfs.log",
 		"writable":          "chmod 777 %s",
 		"spool is a link":   "rm -rf %[1]s/spool && ln -s /tmp %[1]s/spool",
 		"a link in journal": "mkdir -p %[1]s/journal && ln -s /etc/passwd %[1]s/journal/00112233.json",
@@ -243,6 +244,7 @@ func TestStateDirectoryOfOthers(t *testing.T) {
 			require.Error(t, err)
 			assert.Contains(t, out, "not safe from other users")
 			assert.NotContains(t, sh(t, "cat /proc/self/mountinfo"), m.dir)
+			assert.NoFileExists(t, m.state+".victim")
 		})
 	}
 }

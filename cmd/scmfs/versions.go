@@ -201,13 +201,19 @@ func fillFrom(out, in *os.File) error {
 	return errors.Join(err, out.Close())
 }
 
+// copyNew makes a file that those can read who could read the version, as cp does,
+// and its owner can write.
 func copyNew(from, to string) error {
 	in, err := os.Open(from)
 	if err != nil {
 		return err
 	}
 	defer in.Close()
-	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	fi, err := in.Stat()
+	if err != nil {
+		return err
+	}
+	out, err := os.OpenFile(to, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fi.Mode().Perm()|0o200)
 	if err != nil {
 		return err
 	}

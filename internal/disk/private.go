@@ -17,7 +17,7 @@ var ErrNotPrivate = errors.New("not safe from other users")
 // not be writable by others, who could have put anything into it. One that others
 // can only read is taken from them (mode 0700). The same holds for the named
 // directories directly below, as far as they exist, and what is in those must
-// belong to us and be no link.
+// belong to us and be no link; nor may a file directly in dir be one.
 //
 // The directory is looked at through a descriptor, so that nothing can be
 // exchanged between a look and the next. Who may rename it, the owners of the
@@ -34,7 +34,8 @@ func Private(dir string, subs ...string) error {
 		}
 		return fmt.Errorf("open %s: %w", dir, err)
 	}
-	defer unix.Close(fd)
+	d := os.NewFile(uintptr(fd), dir)
+	defer d.Close()
 	if err := ourDir(fd, dir); err != nil {
 		return err
 	}
@@ -46,7 +47,9 @@ func Private(dir string, subs ...string) error {
 			return err
 		}
 	}
-	return nil
+	// It may have been another's until it was given to us, with a link for the log in
+	// it. A directory of another can stay, such as a lost+found: we go into none.
+	return oursIn(d, func(kind uint32, ours bool) bool { return kind == unix.S_IFDIR || ours && kind != unix.S_IFLNK })
 }
 
 func ourDir(fd int, dir string) error {
@@ -111,25 +114,31 @@ func privateBelow(parent int, dir, sub string) error {
 	if err := ourDir(fd, name); err != nil {
 		return err
 	}
+	return oursIn(d, func(kind uint32, ours bool) bool { return ours && (kind == unix.S_IFREG || kind == unix.S_IFDIR) })
+}
+
+// oursIn looks at all that is directly in a directory.
+func oursIn(d *os.File, fine func(kind uint32, ours bool) bool) error {
 	entries, err := d.ReadDir(-1)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
+		name := filepath.Join(d.Name(), e.Name())
 		var st unix.Stat_t
-		if err := unix.Fstatat(fd, e.Name(), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		if err := unix.Fstatat(int(d.Fd()), e.Name(), &st, unix.AT_SYMLINK_NOFOLLOW); err != nil {
 			if errors.Is(err, unix.ENOENT) {
 				continue
 			}
-			return fmt.Errorf("stat %s: %w", filepath.Join(name, e.Name()), err)
+			return fmt.Errorf("stat %s: %w", name, err)
 		}
 		kind := st.Mode & unix.S_IFMT
-		if kind != unix.S_IFREG && kind != unix.S_IFDIR || int(st.Uid) != os.Geteuid() {
-			return fmt.Errorf("%s is no file of ours (mode %o, owner %d): %w", filepath.Join(name, e.Name()), st.Mode, st.Uid, ErrNotPrivate)
+		if !fine(kind, int(st.Uid) == os.Geteuid()) {
+			return fmt.Errorf("%s is no file of ours (mode %o, owner %d): %w", name, st.Mode, st.Uid, ErrNotPrivate)
 		}
 		// A hard link to another file of ours would have it overwritten.
 		if kind == unix.S_IFREG && st.Nlink != 1 {
-			return fmt.Errorf("%s has another name (%d links): %w", filepath.Join(name, e.Name()), st.Nlink, ErrNotPrivate)
+			return fmt.Errorf("%s has another name (%d links): %w", name, st.Nlink, ErrNotPrivate)
 		}
 	}
 	return nil

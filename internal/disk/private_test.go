@@ -1,6 +1,7 @@
 package disk_test
 
 import (
+	"net"
 	"os"
 	"path/filepath"
 	"testing"
@@ -26,6 +27,14 @@ func TestPrivateMakesAndTightens(t *testing.T) {
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "spool"), 0o755))
 	require.NoError(t, os.Chmod(dir, 0o755))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "spool", "x"), nil, 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "scmfs.log"), nil, 0o600))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "lost+found"), 0o700))
+	if os.Geteuid() == 0 {
+		require.NoError(t, os.Chown(filepath.Join(dir, "lost+found"), 65534, 65534))
+	}
+	socket, err := net.Listen("unix", filepath.Join(dir, "control.sock"))
+	require.NoError(t, err)
+	defer socket.Close()
 	require.NoError(t, disk.Private(dir, "spool"))
 	assert.EqualValues(t, 0o700, mode(t, dir))
 	assert.EqualValues(t, 0o700, mode(t, filepath.Join(dir, "spool")))
@@ -50,6 +59,17 @@ func TestPrivateRefuses(t *testing.T) {
 			require.NoError(t, os.Symlink(t.TempDir(), filepath.Join(dir, "spool")))
 		},
 		"spool writable": func(t *testing.T, dir string) { require.NoError(t, os.Chmod(filepath.Join(dir, "spool"), 0o777)) },
+		"a link for the log": func(t *testing.T, dir string) {
+			require.NoError(t, os.Symlink(filepath.Join(t.TempDir(), "victim"), filepath.Join(dir, "scmfs.log")))
+		},
+		"a log of another": func(t *testing.T, dir string) {
+			if !root {
+				require.NoError(t, os.Chmod(dir, 0o777)) // only root can make one
+				return
+			}
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "scmfs.log"), nil, 0o600))
+			require.NoError(t, os.Lchown(filepath.Join(dir, "scmfs.log"), 65534, 65534))
+		},
 		"a link in spool": func(t *testing.T, dir string) {
 			require.NoError(t, os.Symlink("/etc/passwd", filepath.Join(dir, "spool", "x")))
 		},
