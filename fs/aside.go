@@ -148,7 +148,8 @@ func (n *fileNode) settleClosed(ctx context.Context) error {
 	n.mu.Lock()
 	d, writing := n.liveLocked(), n.writers > 0
 	n.mu.Unlock()
-	if d != nil && d.Dirty() && (writing || n.ws.fs.queue.Temporary(d.Target()) || d.State() == writeback.Stuck) {
+	// The kernel says late that a handle is gone, so a writer may be one that closed.
+	if d != nil && d.Dirty() && (writing && !d.Closed() || n.ws.fs.queue.Temporary(d.Target()) || d.State() == writeback.Stuck) {
 		return nil
 	}
 	return n.settle(ctx)

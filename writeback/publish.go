@@ -52,6 +52,14 @@ func (d *Draft) Held(ctx context.Context) error {
 	return nil
 }
 
+// Closed tells whether all of the present content was closed: it is on its way, and
+// nothing was written since. Any goroutine may call it.
+func (d *Draft) Closed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.mu.closing == d.mu.gen
+}
+
 // Published returns what the draft published last, false when it has not yet. Any
 // goroutine may call it.
 func (d *Draft) Published() (client.File, bool) {
