@@ -76,6 +76,7 @@ func TestMountFailsWithReason(t *testing.T) {
 		{"root nowhere", args("--root", "default/x"), 1, []string{`look up directory "x": does not exist`}},
 
 		{"untrusted certificate", seed("https://" + tlsAddr + "/rootsite"), 3, []string{"signed by an authority that this machine does not trust", "ca-file"}},
+		{"no such user", func(m *mount) { m.s.user = "nobody" }, 3, []string{"as nobody: not authenticated: user does not exist; look at the user"}},
 		{"no TLS there", seed("https://" + s.seed), 3, []string{"does not speak TLS at this port"}},
 		{"TLS there", seed(tlsAddr + "/rootsite"), 3, []string{"does the seed want https:// in front?", "scmfs doctor"}},
 		{"no authorities", args("--ca-file", "/nonexistent/ca"), 2, []string{"ca-file: /nonexistent/ca does not exist"}},

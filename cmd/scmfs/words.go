@@ -45,7 +45,7 @@ func (m *mountFlags) loginFailure(seed string, err error) error {
 	case isOurs && e.Kind == client.Auth:
 		hint = "look at the user, and at the password in password-file, password-command or $" + passwordVariable
 	}
-	if isOurs && e.HTTP == http.StatusBadRequest {
+	if isOurs && e.HTTP == http.StatusBadRequest && e.Kind != client.Auth {
 		hint = "does the seed want https:// in front? " + hint
 	}
 	user := m.target.login.user
