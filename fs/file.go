@@ -203,14 +203,24 @@ func (n *fileNode) live() *writeback.Draft {
 func (n *fileNode) liveLocked() *writeback.Draft {
 	if n.draft == nil && !n.detached {
 		// Closed and not published yet, and the kernel had forgotten the node.
-		if d, ok := n.ws.fs.queue.ForFile(n.ws.name, n.id); ok && d.Ahead() {
+		if d, ok := n.ws.fs.queue.ForFile(n.ws.name, n.id); ok && n.behindLocked(d) {
 			n.draft = d
 		}
 	}
-	if n.draft != nil && n.opens == 0 && !n.draft.Ahead() && n.rec != nil {
+	if n.draft != nil && n.opens == 0 && n.rec != nil && !n.behindLocked(n.draft) {
 		n.draft = nil
 	}
 	return n.draft
+}
+
+// behindLocked tells whether the draft has something that the node does not know
+// from the store yet.
+func (n *fileNode) behindLocked(d *writeback.Draft) bool {
+	if n.rec == nil || d.Dirty() {
+		return d.Ahead()
+	}
+	f, ok := d.Published()
+	return ok && d.Ahead() && f.Version.Major > n.rec.Version.Major
 }
 
 // knows tells whether the node has seen a version already: whoever waited for the
@@ -360,7 +370,7 @@ func (n *fileNode) permLocked(px posix) uint32 {
 // mtimeLocked prefers what a program set, then what was shown while the content
 // was written here, then the store's times.
 func (n *fileNode) mtimeLocked(d *writeback.Draft) time.Time {
-	if d != nil && (d.Ahead() || n.rec == nil) {
+	if d != nil && (n.rec == nil || n.behindLocked(d)) {
 		written := d.ModTime()
 		if !n.px.MTime.IsZero() && !n.mtimeAt.IsZero() && !written.After(n.mtimeAt) {
 			return n.px.MTime
