@@ -17,7 +17,8 @@ import (
 //
 // Only the store knows of attempts before a remount, so it is the store that is
 // asked. A target that was written before the source, as when a program saves, is
-// not compared.
+// not compared, nor is no content: files that are empty are not one the copy of the
+// other.
 func (m move) copiedBefore(ctx context.Context, n *fileNode, c client.Content, target client.FileID) (client.File, bool, error) {
 	ws := m.from.ws
 	f, err := ws.store.File(ctx, target)
@@ -27,7 +28,7 @@ func (m move) copiedBefore(ctx context.Context, n *fileNode, c client.Content, t
 	n.mu.Lock()
 	rec := n.rec
 	n.mu.Unlock()
-	if rec == nil || f.Size != c.Size || f.DataCreateTime.Before(rec.DataCreateTime) {
+	if rec == nil || c.Size == 0 || f.Size != c.Size || f.DataCreateTime.Before(rec.DataCreateTime) {
 		return f, false, nil
 	}
 	a, b := ws.fs.cache.Reader(ws.store, c), ws.fs.cache.Reader(ws.store, f.Content())
