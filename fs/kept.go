@@ -3,7 +3,6 @@ package fs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
@@ -120,7 +119,7 @@ func (n *fileNode) unlinkedDraft(ctx context.Context, empty bool) (*writeback.Dr
 		return d, nil
 	}
 	q := n.ws.fs.queue
-	d, err := q.Create(ctx, n.ws.target(client.RootDir, fmt.Sprintf(".unnamed-%d", n.ws.fs.gens.next())), nil)
+	d, err := q.Create(ctx, n.ws.target(client.RootDir, n.ws.fs.unnamed()), nil)
 	if err != nil {
 		return nil, err
 	}

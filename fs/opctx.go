@@ -22,8 +22,8 @@ const interruptGrace = time.Second
 const interruptDelay = 5 * time.Millisecond
 
 // opContext returns the context of one operation: detached from the request but
-// for its deadline and its interrupt; of a patient one only a fatal signal counts. The deadline is what keeps a process out
-// of an endless wait when the store hangs.
+// for its deadline and its interrupt; of a patient one only a fatal signal counts.
+// The deadline is what keeps a process out of an endless wait when the store hangs.
 func (fs *FS) opContext(ctx context.Context, timeout time.Duration, patient bool) (context.Context, context.CancelFunc) {
 	out, cancel := context.WithTimeout(context.Background(), timeout)
 	done := ctx.Done()

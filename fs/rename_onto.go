@@ -79,9 +79,7 @@ func (m move) specialOnto(ctx context.Context, n, target *fileNode, base client.
 		}
 	}
 	n.mu.Lock()
-	px := n.px
-	px.MTime, px.Major = n.mtimeLocked(nil), base.Version.Major
-	meta := px.into(xattrsOnto(base.Metadata, n.meta))
+	px, meta := n.ontoLocked(nil, base.Metadata, base.Version.Major)
 	n.mu.Unlock()
 	f, err := m.from.ws.store.SetMetadata(ctx, base.ID, meta)
 	if err != nil {
@@ -183,12 +181,16 @@ func (n *fileNode) stampOnto(own, d *writeback.Draft, base client.File) {
 func (n *fileNode) metaOnto(own *writeback.Draft, base map[string]string, major int) map[string]string {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	written := n.mtimeLocked(own)
-	px := n.px
-	px.MTime, px.Major = written, major
-	meta := px.into(xattrsOnto(base, n.meta))
+	px, meta := n.ontoLocked(own, base, major)
 	n.px, n.meta, n.mtimeAt = px, meta, n.ws.fs.opt.Now()
 	return meta
+}
+
+// ontoLocked says what metaOnto makes them, and changes nothing.
+func (n *fileNode) ontoLocked(own *writeback.Draft, base map[string]string, major int) (posix, map[string]string) {
+	px := n.px
+	px.MTime, px.Major = n.mtimeLocked(own), major
+	return px, px.into(xattrsOnto(base, n.meta))
 }
 
 // copyOnto renames a published file onto another: SCM cannot do that, so the

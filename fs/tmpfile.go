@@ -24,7 +24,7 @@ func (d *dirNode) Tmpfile(ctx context.Context, flags, mode uint32, out *fuse.Ent
 	caller := callerOf(ctx)
 	octx, cancel := fs.deed(ctx)
 	defer cancel()
-	name := fmt.Sprintf(".unnamed-%d", fs.gens.next()) // nobody sees it
+	name := fs.unnamed()
 	draft, err := fs.queue.Create(octx, d.ws.target(d.id, name), d.ws.newMeta(posix{}, mode, caller))
 	if err != nil {
 		return nil, nil, 0, errnoOf(octx, err)
@@ -40,3 +40,6 @@ func (d *dirNode) Tmpfile(ctx context.Context, flags, mode uint32, out *fuse.Ent
 	n.fill(&out.Attr)
 	return d.ws.fileInode(ctx, n), h, h.openFlags(), 0
 }
+
+// unnamed is the name of a draft that nobody sees and nothing is published of.
+func (fs *FS) unnamed() string { return fmt.Sprintf(".unnamed-%d", fs.gens.next()) }

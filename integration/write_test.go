@@ -265,11 +265,11 @@ func TestServerKillLosesNothing(t *testing.T) {
 	assert.Greater(t, len(names), 100)
 }
 
-// 2.11 A version that somebody else made meanwhile is kept.
-func TestConflictKeepsBoth(t *testing.T) {
-	s := newServer(t)
-	m := newMount(t, s)
-	ws := s.api().Workspace("default")
+// conflict leaves "f" open with new content, and gives it a version of somebody
+// else's in between.
+func conflict(t *testing.T, m *mount) (*client.Store, *os.File, client.FileID) {
+	t.Helper()
+	ws := m.s.api().Workspace("default")
 	sh(t, "echo one > %s", m.ws("f"))
 	f, err := os.OpenFile(m.ws("f"), os.O_WRONLY|os.O_TRUNC, 0)
 	require.NoError(t, err)
@@ -279,9 +279,17 @@ func TestConflictKeepsBoth(t *testing.T) {
 	require.NoError(t, err)
 	_, err = ws.UpdateContent(t.Context(), rec.ID, rec.Version, client.BytesBody([]byte("theirs\n")))
 	require.NoError(t, err)
+	return ws, f, rec.ID
+}
+
+// 2.11 A version that somebody else made meanwhile is kept.
+func TestConflictKeepsBoth(t *testing.T) {
+	s := newServer(t)
+	m := newMount(t, s)
+	ws, f, id := conflict(t, m)
 	require.NoError(t, f.Close())
 	assert.Equal(t, "ours\n", read(t, m.ws("f")))
-	vs, err := ws.Versions(t.Context(), rec.ID)
+	vs, err := ws.Versions(t.Context(), id)
 	require.NoError(t, err)
 	assert.Len(t, vs, 3)
 	assert.Contains(t, m.log(), "somebody else")
