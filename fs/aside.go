@@ -149,7 +149,7 @@ func (n *fileNode) settleClosed(ctx context.Context) error {
 	d, writing := n.liveLocked(), n.writers > 0
 	n.mu.Unlock()
 	// The kernel says late that a handle is gone, so a writer may be one that closed.
-	if d != nil && d.Dirty() && (writing && !d.Closed() || n.ws.fs.queue.Temporary(d.Target()) || d.State() == writeback.Stuck) {
+	if d != nil && d.Dirty() && (writing && !d.Closed() || d.Temporary() || d.State() == writeback.Stuck) {
 		return nil
 	}
 	return n.settle(ctx)

@@ -277,7 +277,7 @@ func (p *partialDir) convert(ctx context.Context, n *partialNode, to *dirNode, n
 		return errnoOf(ctx, err)
 	}
 	if target != nil { // not before: a conversion that is refused leaves the target alone
-		if errno := target.loseDraft(ctx, target.live()); errno != 0 {
+		if _, errno := target.loseDraft(ctx, target.live()); errno != 0 {
 			return errno
 		}
 	}

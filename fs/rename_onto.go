@@ -29,8 +29,17 @@ func (m move) fileOnto(ctx context.Context, n, target *fileNode) syscall.Errno {
 		// is a link or a special file, which a version with content would stay.
 		return m.replace(ctx, n, target)
 	}
-	if errno := target.loseDraft(ctx, under); errno != 0 {
+	made, errno := target.loseDraft(ctx, under)
+	if errno != 0 {
 		return errno
+	}
+	if made { // or not: what comes next goes onto what is there
+		switch f, err := m.to.ws.store.File(ctx, base.ID); {
+		case err == nil:
+			base = &f
+		case client.KindOf(err) != client.NotExist: // which publication settles
+			return errnoOf(ctx, err)
+		}
 	}
 	if n.kind != syscall.S_IFREG {
 		return m.specialOnto(ctx, n, target, *base)
@@ -42,17 +51,21 @@ func (m move) fileOnto(ctx context.Context, n, target *fileNode) syscall.Errno {
 }
 
 // loseDraft drops what is being written to a file that another one replaces: it
-// has lost its name, and stays for whoever has it open.
-func (n *fileNode) loseDraft(ctx context.Context, d *writeback.Draft) syscall.Errno {
+// has lost its name, and stays for whoever has it open. It tells whether a version
+// was just being made of it.
+func (n *fileNode) loseDraft(ctx context.Context, d *writeback.Draft) (bool, syscall.Errno) {
 	if d == nil {
-		return 0
+		return false, 0
 	}
 	if !d.Dirty() {
 		d.Unname() // nobody may join it who writes what replaces the file
-		return 0
+		return false, 0
 	}
 	n.keepDraft(d)
-	return errnoOf(ctx, d.Discard())
+	if err := d.Discard(); err != nil {
+		return false, errnoOf(ctx, err)
+	}
+	return d.Ended(ctx), 0
 }
 
 // replace removes the target first.

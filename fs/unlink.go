@@ -52,7 +52,9 @@ func (n *fileNode) remove(ctx context.Context) syscall.Errno {
 		if err := d.Discard(); err != nil {
 			return errnoOf(ctx, err)
 		}
-		d.Vanished(ctx) // that it goes is certain; when, matters to who takes the name next
+		if !published {
+			d.Ended(ctx) // that it goes is certain; when, matters to who takes the name next
+		}
 	}
 	if published {
 		if errno := n.removePublished(ctx, id); errno != 0 {

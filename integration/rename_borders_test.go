@@ -165,3 +165,17 @@ func TestRenameMeetsPublication(t *testing.T) {
 	require.NoError(t, err)
 	assert.Empty(t, spooled, "no draft is held any more")
 }
+
+// 4 The target of a rename is being published, under a temporary name that a published
+// file was given: what is renamed onto it goes onto that version, and nobody is told
+// that somebody else had made it.
+func TestRenameOntoPublication(t *testing.T) {
+	s := newServer(t, "--fault", "delay=300ms@PUT /files/*")
+	m := newMount(t, s, "--write-mode", "async")
+	sh(t, `cd %s && printf 1 > a && %s wait a && mv a a.part && printf 2 > b && %s wait b &&
+		printf 3 > a.part && mv b a.part && printf 4 > .c.part && mv .c.part a.part`, m.ws(), binary, binary)
+	assert.Equal(t, "4", read(t, m.ws("a.part")))
+	sh(t, "%s wait --timeout 30s %s", binary, m.ws("a.part"))
+	assert.Equal(t, "1324", sh(t, "cd %s && for v in $(ls -v); do cat $v; done", m.ws(".versions", "a.part")))
+	assert.NotContains(t, m.log(), "somebody else")
+}

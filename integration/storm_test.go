@@ -36,8 +36,7 @@ var stormNames = []string{"a", "b", "c", "d", ".a.XyZ123", "b.part"}
 
 // step does one thing and looks at all that it concerns.
 func (s *storm) step() error {
-	// Programs make their temporaries anew: nothing is renamed to such a name.
-	name, other := stormNames[s.r.IntN(len(stormNames))], stormNames[s.r.IntN(4)]
+	name, other := stormNames[s.r.IntN(len(stormNames))], stormNames[s.r.IntN(len(stormNames))]
 	f, there := s.files[name]
 	path := filepath.Join(s.dir, name)
 	deed, err := "", error(nil)
@@ -204,5 +203,6 @@ func TestAsyncStorm(t *testing.T) {
 		t.Logf("%s: %s", st.dir, strings.Join(st.done, ", ")) // shown when something failed
 	}
 	assert.NotContains(t, m.log(), "panic")
+	assert.NotContains(t, m.log(), "somebody else")
 	assert.NotContains(t, m.log(), "not published")
 }

@@ -132,6 +132,10 @@ func (d *Draft) commit(ctx context.Context, s *seal, bp string) error {
 		it.CRC = &sum
 	}
 	d.mu.Lock()
+	if d.mu.dead { // unlinked since: nobody waits for what begins now
+		d.mu.Unlock()
+		return errAgain
+	}
 	s.commit = it
 	t, onto, id := d.mu.target, d.mu.onto, d.mu.fileID
 	meta := maps.Clone(d.mu.meta)

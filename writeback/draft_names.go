@@ -159,21 +159,21 @@ func (d *Draft) Discard() error {
 	return nil
 }
 
-// Vanished waits, after Discard, while a commit that was under way may still show a
-// file of this name at the store; not longer than ctx.
-func (d *Draft) Vanished(ctx context.Context) {
-	for {
+// Ended waits, after Discard, while a commit that was under way may still make a
+// file or a version at the store; not longer than ctx. It tells whether one was.
+func (d *Draft) Ended(ctx context.Context) bool {
+	for was := false; ; was = true {
 		d.mu.Lock()
-		may := d.mu.discard && !d.mu.gone && d.mu.onto == nil && d.mu.seal != nil && d.mu.seal.commit != nil
+		may := d.mu.discard && !d.mu.gone && d.mu.seal != nil && d.mu.seal.commit != nil
 		ch := d.mu.changed
 		d.mu.Unlock()
 		if !may {
-			return
+			return was
 		}
 		select {
 		case <-ch:
 		case <-ctx.Done():
-			return
+			return true
 		}
 	}
 }

@@ -68,6 +68,14 @@ func (d *Draft) Published() (client.File, bool) {
 	return d.mu.up.last, d.mu.up.last.ID != ""
 }
 
+// Temporary tells whether closing the draft publishes nothing: it is a new file under
+// a temporary name. Any goroutine may call it.
+func (d *Draft) Temporary() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.temporaryLocked()
+}
+
 // temporaryLocked tells whether the draft has a name under which nothing is
 // published.
 func (d *Draft) temporaryLocked() bool {
