@@ -153,6 +153,9 @@ func (m move) file(ctx context.Context, n *fileNode) syscall.Errno {
 	if err != nil {
 		return errnoOf(ctx, err)
 	}
+	if d == nil { // published a moment ago: it would still have the old name
+		d, _ = m.from.ws.fs.queue.ForFile(m.from.ws.name, f.ID)
+	}
 	if d != nil {
 		// A draft that is gone by now was clean: there is nothing to follow.
 		if err := d.Rename(ctx, m.target()); err != nil && !errors.Is(err, writeback.ErrGone) {

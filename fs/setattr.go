@@ -261,14 +261,18 @@ func (n *fileNode) hear(d *writeback.Draft) bool {
 		return false
 	}
 	f, ok := d.Published()
-	if ok && !n.knows(f) {
+	switch {
+	case !ok:
+	case n.knows(f):
+		d.Heard(f)
+	default:
 		n.finished(d, f)
 	}
 	return ok
 }
 
 // finished takes over what a publication made. A held name yields no file yet.
-func (n *fileNode) finished(_ *writeback.Draft, f client.File) {
+func (n *fileNode) finished(d *writeback.Draft, f client.File) {
 	if f.ID == "" {
 		return
 	}
@@ -281,4 +285,5 @@ func (n *fileNode) finished(_ *writeback.Draft, f client.File) {
 	}
 	n.mu.Unlock()
 	n.ws.announced(f)
+	d.Heard(f) // who removes or renames the file now must not meet it under its old name
 }

@@ -60,6 +60,9 @@ func (n *fileNode) remove(ctx context.Context) syscall.Errno {
 		if errno := n.removePublished(ctx, id); errno != 0 {
 			return errno
 		}
+		if d, ok := n.ws.fs.queue.ForFile(n.ws.name, id); ok && !d.Dirty() {
+			d.Unname() // published a moment ago: it would still have the name
+		}
 	}
 	n.ws.files.unbind(id, n)
 	n.unlink()

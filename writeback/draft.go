@@ -52,7 +52,8 @@ type Draft struct {
 		origin  client.Content
 		extents extents // bytes in the spool; the rest comes from origin
 		partial bool    // extents count: part of the content is not local
-		untold  bool    // published, and the watchers have not heard yet
+		untold  bool    // published, and nobody has said that he knows yet
+		unnamed bool    // out of the tables for good
 		size    int64
 		modTime time.Time
 		meta    map[string]string
@@ -213,6 +214,16 @@ func (d *Draft) Ahead() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.dirtyLocked() || d.mu.untold
+}
+
+// Heard says that the caller knows f, which the draft published last, and need not wait
+// for the watchers. Any goroutine may call it.
+func (d *Draft) Heard(f client.File) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.mu.up.last.ID == f.ID && d.mu.up.last.Version == f.Version {
+		d.mu.untold = false
+	}
 }
 
 func (d *Draft) dirtyLocked() bool {

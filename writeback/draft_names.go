@@ -107,9 +107,15 @@ func (d *Draft) putLocked(p place) {
 	d.mu.target, d.mu.onto, d.mu.fileID, d.mu.metaSet, d.mu.held = p.target, p.onto, p.fileID, p.metaSet, p.held
 }
 
-// Unname takes a clean draft out of the tables: its file gets other content, which
-// is not to be written into this one. Handles go on reading.
-func (d *Draft) Unname() { d.q.forget(d) }
+// Unname takes a clean draft out of the tables: its file is gone, or gets other
+// content, which is not to be written into this one. Handles go on reading. The end of
+// a publication, which its waiters know before, does not bring it back.
+func (d *Draft) Unname() {
+	d.mu.Lock()
+	d.mu.unnamed = true
+	d.mu.Unlock()
+	d.q.forget(d)
+}
 
 // Discarded tells whether nothing of the draft is ever published.
 func (d *Draft) Discarded() bool {

@@ -214,6 +214,41 @@ func TestChangeWaitsForTheRecord(t *testing.T) {
 	})
 }
 
+// Who waited for a publication knows of it before its record is gone. From then on the
+// draft is no reason to show a name that he has taken away, and does not come back.
+func TestHeardOfPublication(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, g := newFakeStore(), gate{disk.NewMem(), make(chan struct{})}
+		q, err := Open(g, state, func(string) Store { return store }, Options{Increment: incr})
+		require.NoError(t, err)
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _ = q.Run(ctx) }()
+		d, err := q.Create(ctx, target("f"), nil)
+		require.NoError(t, err)
+		_, err = d.WriteAt(ctx, []byte("content"), 0)
+		require.NoError(t, err)
+		require.NoError(t, d.Fsync(ctx))
+		f, err := d.Publish(ctx)
+		require.NoError(t, err)
+		assert.True(t, d.Ahead(), "the watchers have not heard")
+		d.Heard(client.File{ID: f.ID, Version: f.Version.Next()})
+		assert.True(t, d.Ahead())
+		d.Heard(f)
+		assert.False(t, d.Ahead())
+		assert.Empty(t, q.InDir(ws, d.Target().Dir))
+		d.Unname()
+		_, ok := q.Lookup(d.Target())
+		assert.False(t, ok)
+		q.rekey(d, d.FileID()) // as the end of the publication does
+		_, ok = q.Lookup(d.Target())
+		assert.False(t, ok)
+		close(g.opened)
+		require.NoError(t, d.Release(ctx))
+		require.NoError(t, q.Drain(ctx))
+		cancel()
+	})
+}
+
 // A store without breakpoint support is asked once per workspace.
 func TestFallbackIsLearnt(t *testing.T) {
 	in(t, Options{}, func(t *testing.T, w *world) {

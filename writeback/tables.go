@@ -106,7 +106,10 @@ func (q *Queue) moved(d *Draft, from Target, fromID client.FileID) {
 	d.mu.Unlock()
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.mu.drafts[d.id] == nil {
+	d.mu.Lock()
+	unnamed := d.mu.unnamed
+	d.mu.Unlock()
+	if q.mu.drafts[d.id] == nil || unnamed {
 		return
 	}
 	q.unindexLocked(d, from, fromID)
