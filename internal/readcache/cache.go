@@ -30,6 +30,7 @@ type Cache struct {
 	objects map[client.DataID]*object
 	arena   arena
 	blocks  recency
+	spent   recency       // of blocks that nobody is expected to read again
 	streams int           // live streams; they share the memory for prefetching
 	waiting int           // reads that wait: the waiters of all objects
 	freed   chan struct{} // closed when a page may have become free; nil when nobody waits

@@ -40,7 +40,7 @@ func (r *Reader) advance(off, end int64) plan {
 	}
 	if m == seek {
 		r.object.detach(r)
-		r.ahead = 0
+		r.ahead, r.spent = 0, off/r.c.o.BlockSize
 		head = off
 	}
 	p := plan{from: min(head, off), end: end, ahead: end, widen: r.window.size > 0}
@@ -50,6 +50,7 @@ func (r *Reader) advance(off, end int64) plan {
 		if r.content.Size-p.ahead < tail {
 			p.ahead = r.content.Size
 		}
+		r.spend()
 	}
 	return p
 }

@@ -27,6 +27,9 @@
 // read pins a block only to copy from it. So the bound of Options.Memory is
 // strict and cannot deadlock.
 //
+// What goes first is what is oldest, but for a large content that one reader goes
+// through: what it has left behind is used again at once (spent.go).
+//
 // Errors. A body that breaks is opened again at the byte where it broke; a
 // second break at the same byte is the error of every read that waits there.
 // Nothing is remembered of a failure: the next read tries again. A read returns

@@ -2,8 +2,8 @@ package readcache
 
 import "context"
 
-// takePage returns a page with undefined content, evicting the oldest block if
-// there is no other way, and waits while every block is pinned.
+// takePage returns a page with undefined content: of a block that is spent, new
+// memory, or of the oldest block. It waits while every block is pinned.
 func (c *Cache) takePage(ctx context.Context) ([]byte, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -13,6 +13,9 @@ func (c *Cache) takePage(ctx context.Context) ([]byte, error) {
 		}
 		if c.closed {
 			return nil, ErrClosed
+		}
+		if len(c.arena.free) == 0 {
+			c.evictFrom(&c.spent)
 		}
 		if p, err := c.arena.take(); p != nil || err != nil {
 			return p, err
@@ -64,12 +67,15 @@ func (c *Cache) unpin(b *block) {
 	}
 }
 
-// evict drops the oldest block that is not pinned and tells whether there was
-// one. Blocks that reads wait for go last: they would have to be fetched again
-// at once. Called with c.mu.
-func (c *Cache) evict() bool {
+// evict drops a block that is not pinned and tells whether there was one: a spent
+// one, or the oldest. Called with c.mu.
+func (c *Cache) evict() bool { return c.evictFrom(&c.spent) || c.evictFrom(&c.blocks) }
+
+// evictFrom drops the oldest block of list that is not pinned. Blocks that reads wait
+// for go last: they would have to be fetched again at once. Called with c.mu.
+func (c *Cache) evictFrom(list *recency) bool {
 	var b, awaited *block
-	for b = c.blocks.oldest; b != nil; b = b.newer {
+	for b = list.oldest; b != nil; b = b.newer {
 		if b.pins.Load() > 0 {
 			continue
 		}
@@ -86,7 +92,7 @@ func (c *Cache) evict() bool {
 	if b == nil {
 		return false
 	}
-	c.blocks.remove(b)
+	list.remove(b)
 	o := b.object
 	delete(o.blocks, b.index)
 	for i := range b.pages {

@@ -19,6 +19,7 @@ type Reader struct {
 	object  *object
 	window  window
 	ahead   int64 // up to here prefetching found everything there or on its way
+	spent   int64 // blocks before it were given up, see spend
 	noAhead bool  // reads alone: no window
 	closed  bool
 }
@@ -115,7 +116,7 @@ func (r *Reader) pin(ctx context.Context, off, end int64, first bool, plan *plan
 	}
 	c.stats.hits.Add(1)
 	b.pins.Add(1)
-	c.blocks.touch(b)
+	c.touch(b)
 	if plan.stream {
 		r.prefetch(hi, *plan)
 	}
@@ -134,7 +135,7 @@ func (r *Reader) wait(ctx context.Context, off, hi int64, plan plan) (*block, in
 		}
 		if b := o.find(off, hi); b != nil {
 			b.pins.Add(1)
-			c.blocks.touch(b)
+			c.touch(b)
 			c.mu.Unlock()
 			return b, hi, nil
 		}
