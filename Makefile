@@ -59,9 +59,9 @@ fuzz:
 
 # Where the server and the mount of the large benchmark live: a local disk.
 BENCH_DIR ?= /var/tmp/scmfs-bench
-BENCH_PARTS ?= sequential random listing inodes write small writers
-# Such as -rounds 3 -markdown docs/BENCHMARKS.md.
-BENCH_FLAGS ?=
+BENCH_PARTS ?= sequential random listing inodes write small writers programs trees growth latency
+# Such as -rounds 3. The tables are appended to the file.
+BENCH_FLAGS ?= -markdown docs/BENCHMARKS.md
 
 bench: build
 	$(GO) test -run '^$$' -bench . -benchmem ./internal/... ./client/... ./fs/... ./writeback/...

@@ -10,6 +10,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -89,6 +90,7 @@ func run() error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	e.report.head(e, os.Args[1:])
+	var err error
 	for _, name := range flag.Args() {
 		i := slices.IndexFunc(parts(), func(p part) bool { return p.name == name })
 		if i < 0 {
@@ -96,14 +98,15 @@ func run() error {
 		}
 		fmt.Printf("== %s: %s\n", name, parts()[i].about)
 		e.report.part(parts()[i])
-		if err := e.with(ctx, parts()[i].run); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
+		if err = e.with(ctx, parts()[i].run); err != nil {
+			err = fmt.Errorf("%s: %w", name, err)
+			break // what was measured until then is kept
 		}
 	}
-	if markdown == "" {
-		return nil
+	if markdown != "" {
+		err = errors.Join(err, e.report.save(markdown))
 	}
-	return e.report.save(markdown)
+	return err
 }
 
 // table collects figures of several rounds and prints their medians.
