@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -42,7 +43,7 @@ func (f *fetch) run(ctx context.Context, l *listing) ([]row, error) {
 	stall := time.AfterFunc(l.ws.fs.opt.OpTimeout, func() { cancel(context.DeadlineExceeded) })
 	defer stall.Stop()
 
-	files := feed(ctx, l.files(ctx, func() { stall.Reset(l.ws.fs.opt.OpTimeout) }))
+	files := feed(ctx, l.files(ctx, f.probe, func() { stall.Reset(l.ws.fs.opt.OpTimeout) }))
 	var dirs source[client.Directory]
 	if l.ws.directories {
 		dirs = feed(ctx, l.ws.store.Directories(ctx, l.dir, ""))
@@ -68,6 +69,9 @@ func (f *fetch) run(ctx context.Context, l *listing) ([]row, error) {
 		}
 	}
 	if err := errors.Join(dirs.err(), files.err()); err != nil {
+		if errors.Is(err, errHuge) {
+			return nil, errHuge
+		}
 		if cause := context.Cause(ctx); cause != nil {
 			return nil, cause
 		}
@@ -83,19 +87,24 @@ func (f *fetch) run(ctx context.Context, l *listing) ([]row, error) {
 	return sortRows(rows), nil
 }
 
-// files lists the files in order of name. progress is called now and then while
-// nothing is yielded yet.
-func (l *listing) files(ctx context.Context, progress func()) iter.Seq2[client.File, error] {
+// files lists the files in order of name, of a probe a page. progress is called now
+// and then while nothing is yielded yet.
+func (l *listing) files(ctx context.Context, probe bool, progress func()) iter.Seq2[client.File, error] {
 	if l.ws.directories {
 		return l.ws.store.Files(ctx, l.dir, "")
 	}
-	return byName(l.ws.store.FlatFiles(ctx, ""), progress)
+	most := math.MaxInt
+	if probe {
+		most = pageRows // or a look at the fourth name would read them all
+	}
+	return byName(l.ws.store.FlatFiles(ctx, ""), most, progress)
 }
 
 // byName puts all of a list in order of name. A workspace without directories can
 // be paged by id only, as names repeat there; merged in that order, files of one
-// name would not be seen to share it, and all but one would vanish.
-func byName(seq iter.Seq2[client.File, error], progress func()) iter.Seq2[client.File, error] {
+// name would not be seen to share it, and all but one would vanish. A list of more
+// than most ends in errHuge.
+func byName(seq iter.Seq2[client.File, error], most int, progress func()) iter.Seq2[client.File, error] {
 	return func(yield func(client.File, error) bool) {
 		var all []client.File
 		for f, err := range seq {
@@ -103,7 +112,11 @@ func byName(seq iter.Seq2[client.File, error], progress func()) iter.Seq2[client
 				yield(f, err)
 				return
 			}
-			if all = append(all, f); len(all)%pageRows == 0 {
+			if all = append(all, f); len(all) > most {
+				yield(client.File{}, errHuge)
+				return
+			}
+			if len(all)%pageRows == 0 {
 				progress()
 			}
 		}

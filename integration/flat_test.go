@@ -54,7 +54,7 @@ func TestLargeFlatWorkspace(t *testing.T) {
 	// look at a page, or to list what costs less than asking on.
 	pages := n/1000 + 2
 	first := asked("stat f000077 > /dev/null") + asked("test ! -e absent") + asked("cat f000078 > /dev/null") + asked("echo new > new")
-	assert.LessOrEqual(t, first, 10+min(pages, 6))
+	assert.LessOrEqual(t, first, 9)
 	// All of it: a request for each 1,000, nothing for each file.
 	assert.LessOrEqual(t, asked(fmt.Sprintf("test $(ls -f | wc -l) -ge %d", n)), pages)
 	assert.LessOrEqual(t, asked("ls -l > /dev/null"), 0)
