@@ -48,6 +48,7 @@ type inode struct {
 	gone       bool // has no name any more
 	change     change
 	held       bool   // closed under a temporary name
+	again      bool   // and written since
 	synced     []byte // what fsync promised, nil: nothing
 	least      int    // the smallest size since then
 	published  bool
@@ -156,6 +157,7 @@ func (n *inode) touch(data []byte, c change) {
 	n.least = min(n.least, len(data))
 	n.data, n.change = data, max(n.change, c)
 	n.mtime = 0
+	n.again = n.again || n.held && c == changed
 }
 
 func splice(data []byte, off int64, b []byte) []byte {
@@ -178,7 +180,7 @@ func (m *model) closed(ino int) {
 		return
 	}
 	if !n.published && heldName(m.pathOf(ino)) {
-		n.held = true
+		n.held, n.again = true, false
 		return
 	}
 	n.publish()
@@ -199,7 +201,7 @@ func (n *inode) sync() {
 func (n *inode) publish() {
 	n.history = append(slices.Clip(n.history), version{sumOf(n.data), n.change == changed || !n.published})
 	n.stored, n.published = n.data, true
-	n.change, n.held, n.synced = clean, false, nil
+	n.change, n.held, n.again, n.synced = clean, false, false, nil
 }
 
 func (m *model) pathOf(ino int) string {
@@ -334,6 +336,7 @@ func (m *model) crashed() []*model {
 			for _, c := range out {
 				c = c.clone()
 				x := c.inodes[ino]
+				x.again = false
 				x.mode, x.mtime, x.anyXattrs = anyMode, 0, true
 				f(c, x)
 				next = append(next, c)
