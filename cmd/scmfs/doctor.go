@@ -173,7 +173,7 @@ func (d *doctor) server(ctx context.Context) {
 	quiet.SetOutput(io.Discard)
 	c, e, err := d.target.connect(d.arg, client.Options{RetryTimeout: -1, ConnectTimeout: 5 * time.Second, StallTimeout: 15 * time.Second}, quiet)
 	if err != nil {
-		d.report(broken("server", "", "%v", err))
+		d.report(broken("server", "correct what it names; scmfs doctor --help has the flags", "%v", err))
 		return
 	}
 	defer func() {
@@ -206,7 +206,7 @@ func (d *doctor) mount(ctx context.Context, dir string) {
 	}
 	d.report(good("mount", "answers in %s", time.Since(began).Round(time.Millisecond)))
 	if err := c.details(ctx); err != nil {
-		d.report(broken("mount", "", "its control socket does not answer: %v", err))
+		d.report(broken("mount", "look at its log; scmfs umount "+dir+" and mount it again", "its control socket does not answer: %v", err))
 		return
 	}
 	s := c.status
@@ -217,12 +217,12 @@ func (d *doctor) mount(ctx context.Context, dir string) {
 	}
 	var b strings.Builder
 	if _, err := c.do(ctx, http.MethodPost, "/doctor", map[string][]string{"probe": {fmt.Sprint(!d.readOnly)}}, &b); err != nil {
-		d.report(broken("server", "", "the mount could not check it: %v", err))
+		d.report(broken("server", "look at its log, or give the seed itself: scmfs doctor "+s.Seed, "the mount could not check it: %v", err))
 		return
 	}
 	var all []finding
 	if err := json.Unmarshal([]byte(b.String()), &all); err != nil {
-		d.report(broken("server", "", "%v", err))
+		d.report(broken("server", "mount it again with this version of scmfs", "its answer is not understood: %v", err))
 		return
 	}
 	d.report(all...)

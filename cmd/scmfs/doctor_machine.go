@@ -147,7 +147,7 @@ func checkSync(dir, at string) finding {
 		return broken("state", "give another --state-dir, or change its owner", "%s cannot be written: %v", dir, err)
 	}
 	if err != nil {
-		return broken("state", "", "%v", err)
+		return broken("state", "look at the disk, or give another --state-dir", "%v", err)
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()

@@ -150,7 +150,7 @@ func checkStore(ctx context.Context, c *client.Client, probe bool) []finding {
 	n := 0
 	for w, err := range c.Workspaces(ctx) {
 		if err != nil {
-			return append(out, broken("workspaces", "", "cannot be listed: %s", reason(err)))
+			return append(out, broken("workspaces", "look at the server's log; scmfs workspace list asks the same", "cannot be listed: %s", reason(err)))
 		}
 		n++
 		if n <= 50 {

@@ -138,3 +138,15 @@ func TestDoctorLooksAtTheDisk(t *testing.T) {
 	require.NoDirExists(t, dir, "looking makes nothing")
 	require.Equal(t, "FAIL state", grades(t, checkDisk("/proc/1"))[len(checkDisk("/proc/1"))-1])
 }
+
+// Who is told that something is broken is told what to do.
+func TestDoctorAlwaysHasAFix(t *testing.T) {
+	files, err := filepath.Glob("doctor*.go")
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	for _, name := range files {
+		b, err := os.ReadFile(name)
+		require.NoError(t, err)
+		require.NotRegexp(t, `broken\("[^"]*", "",`, string(b), name)
+	}
+}
