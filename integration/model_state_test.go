@@ -49,12 +49,20 @@ type inode struct {
 	change     change
 	held       bool   // closed under a temporary name
 	again      bool   // and written since
+	kept       []kept // as it was closed each time: the last may not be recorded yet
 	synced     []byte // what fsync promised, nil: nothing
 	least      int    // the smallest size since then
 	published  bool
 	stored     []byte // the newest version
 	history    []version
 	historyOff bool // not known: made by a way that is not followed
+}
+
+// kept is a content that was closed under a temporary name, and the smallest size of
+// the file since then.
+type kept struct {
+	data  []byte
+	least int
 }
 
 // version is a content that became one, or that may have.
@@ -155,6 +163,10 @@ func (m *model) detach(p string) {
 // touch notes new content of a file.
 func (n *inode) touch(data []byte, c change) {
 	n.least = min(n.least, len(data))
+	n.kept = slices.Clone(n.kept)
+	for i := range n.kept {
+		n.kept[i].least = min(n.kept[i].least, len(data))
+	}
 	n.data, n.change = data, max(n.change, c)
 	n.mtime = 0
 	n.again = n.again || n.held && c == changed
@@ -180,7 +192,7 @@ func (m *model) closed(ino int) {
 		return
 	}
 	if !n.published && heldName(m.pathOf(ino)) {
-		n.held, n.again = true, false
+		n.held, n.again, n.kept = true, false, append(slices.Clip(n.kept), kept{n.data, len(n.data)})
 		return
 	}
 	n.publish()
@@ -201,7 +213,7 @@ func (n *inode) sync() {
 func (n *inode) publish() {
 	n.history = append(slices.Clip(n.history), version{sumOf(n.data), n.change == changed || !n.published})
 	n.stored, n.published = n.data, true
-	n.change, n.held, n.again, n.synced = clean, false, false, nil
+	n.change, n.held, n.again, n.kept, n.synced = clean, false, false, nil, nil
 }
 
 func (m *model) pathOf(ino int) string {
@@ -298,10 +310,14 @@ func (m *model) onto(ino int, a, b *inode) {
 // survivors are the contents one of which is there after a crash: what fsync
 // promised, or, as on a local disk, that with what was written over it or cut off
 // since (2.8).
-func (n *inode) survivors() (out [][]byte) {
-	over := slices.Clone(n.synced)
-	copy(over, n.data)
-	for _, b := range [][]byte{n.synced, over, n.synced[:n.least], over[:n.least]} {
+func (n *inode) survivors() [][]byte { return mixtures(n.synced, n.data, n.least) }
+
+// mixtures are what a content that was recorded may be after data was written over
+// it, and it was least bytes long in between.
+func mixtures(recorded, data []byte, least int) (out [][]byte) {
+	over := slices.Clone(recorded)
+	copy(over, data)
+	for _, b := range [][]byte{recorded, over, recorded[:least], over[:least]} {
 		if !slices.ContainsFunc(out, func(o []byte) bool { return bytes.Equal(o, b) }) {
 			out = append(out, b)
 		}
@@ -352,6 +368,13 @@ func (m *model) crashed() []*model {
 		case n.held || n.synced != nil && !n.published && heldName(name):
 			if n.held { // recorded within a second of the close
 				fork(func(_ *model, n *inode) { n.held = true })
+			}
+			for _, k := range n.kept {
+				for _, data := range mixtures(k.data, n.data, k.least) {
+					if !bytes.Equal(data, n.data) {
+						fork(func(_ *model, n *inode) { n.data, n.held = data, true })
+					}
+				}
 			}
 			if n.synced == nil {
 				fork(revert)
