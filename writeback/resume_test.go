@@ -187,9 +187,8 @@ func (g gate) Remove(op, name string) error {
 	return g.FS.Remove(op, name)
 }
 
-// While the record of a published content is being removed, the content does not
-// change: after a crash the record would promise what is not there any more.
-func TestChangeWaitsForTheRecord(t *testing.T) {
+// gated runs f on a draft with a record, and on a disk behind a gate that f opens.
+func gated(t *testing.T, f func(t *testing.T, ctx context.Context, q *Queue, d *Draft, g gate)) {
 	synctest.Test(t, func(t *testing.T) {
 		store, g := newFakeStore(), gate{disk.NewMem(), make(chan struct{})}
 		q, err := Open(g, state, func(string) Store { return store }, Options{Increment: incr})
@@ -201,33 +200,31 @@ func TestChangeWaitsForTheRecord(t *testing.T) {
 		_, err = d.WriteAt(ctx, []byte("content"), 0)
 		require.NoError(t, err)
 		require.NoError(t, d.Fsync(ctx))
-		_, err = d.Publish(ctx)
-		require.NoError(t, err, "the close does not wait for the record")
-		short, stop := context.WithTimeout(ctx, time.Second)
-		defer stop()
-		require.ErrorIs(t, d.Truncate(short, 0), context.DeadlineExceeded)
-		close(g.opened)
-		require.NoError(t, d.Truncate(ctx, 0))
+		f(t, ctx, q, d, g)
 		require.NoError(t, d.Release(ctx))
 		require.NoError(t, q.Drain(ctx))
 		cancel()
 	})
 }
 
+// While the record of a published content is being removed, the content does not
+// change: after a crash the record would promise what is not there any more.
+func TestChangeWaitsForTheRecord(t *testing.T) {
+	gated(t, func(t *testing.T, ctx context.Context, _ *Queue, d *Draft, g gate) {
+		_, err := d.Publish(ctx)
+		require.NoError(t, err, "the close does not wait for the record")
+		short, stop := context.WithTimeout(ctx, time.Second)
+		defer stop()
+		require.ErrorIs(t, d.Truncate(short, 0), context.DeadlineExceeded)
+		close(g.opened)
+		require.NoError(t, d.Truncate(ctx, 0))
+	})
+}
+
 // Who waited for a publication knows of it before its record is gone. From then on the
 // draft is no reason to show a name that he has taken away, and does not come back.
 func TestHeardOfPublication(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		store, g := newFakeStore(), gate{disk.NewMem(), make(chan struct{})}
-		q, err := Open(g, state, func(string) Store { return store }, Options{Increment: incr})
-		require.NoError(t, err)
-		ctx, cancel := context.WithCancel(t.Context())
-		go func() { _ = q.Run(ctx) }()
-		d, err := q.Create(ctx, target("f"), nil)
-		require.NoError(t, err)
-		_, err = d.WriteAt(ctx, []byte("content"), 0)
-		require.NoError(t, err)
-		require.NoError(t, d.Fsync(ctx))
+	gated(t, func(t *testing.T, ctx context.Context, q *Queue, d *Draft, g gate) {
 		f, err := d.Publish(ctx)
 		require.NoError(t, err)
 		assert.True(t, d.Ahead(), "the watchers have not heard")
@@ -243,9 +240,6 @@ func TestHeardOfPublication(t *testing.T) {
 		_, ok = q.Lookup(d.Target())
 		assert.False(t, ok)
 		close(g.opened)
-		require.NoError(t, d.Release(ctx))
-		require.NoError(t, q.Drain(ctx))
-		cancel()
 	})
 }
 

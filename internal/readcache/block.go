@@ -33,7 +33,7 @@ type block struct {
 	pins    atomic.Int32 // raised under Cache.mu only; a pinned block is not evicted
 
 	older, newer *block // recency
-	spent        bool   // in Cache.spent, not in Cache.blocks
+	spent        bool   // nobody is expected to read it again; these are the oldest
 }
 
 // newBlock describes a block of length bytes, nothing of which is there.

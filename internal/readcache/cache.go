@@ -30,7 +30,6 @@ type Cache struct {
 	objects map[client.DataID]*object
 	arena   arena
 	blocks  recency
-	spent   recency       // of blocks that nobody is expected to read again
 	streams int           // live streams; they share the memory for prefetching
 	waiting int           // reads that wait: the waiters of all objects
 	freed   chan struct{} // closed when a page may have become free; nil when nobody waits
@@ -83,7 +82,7 @@ func (c *Cache) Close() error {
 
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.evict() {
+	for c.evict(false) {
 	}
 	err := c.arena.close()
 	if c.disk != nil {

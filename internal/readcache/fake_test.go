@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"iter"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -219,19 +218,6 @@ func closeChecked(t testing.TB, c *Cache) {
 	assert.Zero(t, s.Blocks)
 }
 
-// inMemory yields all blocks. Called with c.mu.
-func (c *Cache) inMemory() iter.Seq[*block] {
-	return func(yield func(*block) bool) {
-		for _, list := range []*recency{&c.blocks, &c.spent} {
-			for b := list.newest; b != nil; b = b.older {
-				if !yield(b) {
-					return
-				}
-			}
-		}
-	}
-}
-
 // checkInvariants compares what the cache believes with what is there.
 func checkInvariants(t testing.TB, c *Cache) {
 	t.Helper()
@@ -239,7 +225,7 @@ func checkInvariants(t testing.TB, c *Cache) {
 	defer c.mu.Unlock()
 	assert.LessOrEqual(t, int64(c.arena.made)*pageSize, c.o.Memory)
 	blocks := 0
-	for b := range c.inMemory() {
+	for b := c.blocks.newest; b != nil; b = b.older {
 		blocks++
 		assert.Same(t, b, b.object.blocks[b.index])
 		lo, hi := b.object.bounds(b.index)
@@ -255,7 +241,7 @@ func checkInvariants(t testing.TB, c *Cache) {
 		}
 		assert.Equal(t, missing, b.missing)
 	}
-	assert.Equal(t, c.blocks.n+c.spent.n, blocks)
+	assert.Equal(t, c.blocks.n, blocks)
 	for _, o := range c.objects {
 		assert.Empty(t, o.waiters)
 	}

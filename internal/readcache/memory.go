@@ -15,17 +15,17 @@ func (c *Cache) takePage(ctx context.Context) ([]byte, error) {
 			return nil, ErrClosed
 		}
 		if len(c.arena.free) == 0 {
-			c.evictFrom(&c.spent)
+			c.evict(true)
 		}
 		if p, err := c.arena.take(); p != nil || err != nil {
 			return p, err
 		}
-		if c.evict() {
+		if c.evict(false) {
 			continue
 		}
 		if c.starving.Add(1) == 1 {
 			// An unpin between evict and here did not see that somebody waits.
-			if c.evict() {
+			if c.evict(false) {
 				c.starving.Add(-1)
 				continue
 			}
@@ -67,15 +67,16 @@ func (c *Cache) unpin(b *block) {
 	}
 }
 
-// evict drops a block that is not pinned and tells whether there was one: a spent
-// one, or the oldest. Called with c.mu.
-func (c *Cache) evict() bool { return c.evictFrom(&c.spent) || c.evictFrom(&c.blocks) }
-
-// evictFrom drops the oldest block of list that is not pinned. Blocks that reads wait
-// for go last: they would have to be fetched again at once. Called with c.mu.
-func (c *Cache) evictFrom(list *recency) bool {
+// evict drops the oldest block that is not pinned and tells whether there was
+// one; with spent only one that is. Blocks that reads wait for go last: they would
+// have to be fetched again at once. Called with c.mu.
+func (c *Cache) evict(spent bool) bool {
 	var b, awaited *block
-	for b = list.oldest; b != nil; b = b.newer {
+	for b = c.blocks.oldest; b != nil; b = b.newer {
+		if spent && !b.spent {
+			b = nil
+			break
+		}
 		if b.pins.Load() > 0 {
 			continue
 		}
@@ -92,7 +93,7 @@ func (c *Cache) evictFrom(list *recency) bool {
 	if b == nil {
 		return false
 	}
-	list.remove(b)
+	c.blocks.remove(b)
 	o := b.object
 	delete(o.blocks, b.index)
 	for i := range b.pages {

@@ -44,7 +44,7 @@ func (c *Cache) Stats() Stats {
 	defer c.mu.Unlock()
 	s.Memory = int64(c.arena.used()) * pageSize
 	s.Allocated = int64(c.arena.made) * pageSize
-	s.Blocks = c.blocks.n + c.spent.n
+	s.Blocks = c.blocks.n
 	s.Objects = len(c.objects)
 	for _, o := range c.objects {
 		s.Fetches += len(o.streams) + len(o.ranged) + len(o.loads)

@@ -116,7 +116,7 @@ func (r *Reader) pin(ctx context.Context, off, end int64, first bool, plan *plan
 	}
 	c.stats.hits.Add(1)
 	b.pins.Add(1)
-	c.touch(b)
+	c.blocks.touch(b)
 	if plan.stream {
 		r.prefetch(hi, *plan)
 	}
@@ -135,7 +135,7 @@ func (r *Reader) wait(ctx context.Context, off, hi int64, plan plan) (*block, in
 		}
 		if b := o.find(off, hi); b != nil {
 			b.pins.Add(1)
-			c.touch(b)
+			c.blocks.touch(b)
 			c.mu.Unlock()
 			return b, hi, nil
 		}

@@ -32,8 +32,22 @@ func (r *recency) remove(b *block) {
 	r.n--
 }
 
+// spend makes b the oldest: it goes first, until it is touched.
+func (r *recency) spend(b *block) {
+	r.remove(b)
+	b.spent = true
+	if b.newer = r.oldest; b.newer != nil {
+		b.newer.older = b
+	} else {
+		r.newest = b
+	}
+	r.oldest = b
+	r.n++
+}
+
 // touch makes b the newest.
 func (r *recency) touch(b *block) {
+	b.spent = false
 	if r.newest != b {
 		r.remove(b)
 		r.push(b)

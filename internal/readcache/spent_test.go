@@ -60,5 +60,5 @@ func TestReadByTwoStays(t *testing.T) {
 	assert.Equal(t, before.Allocated, before.Memory)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	assert.Zero(t, c.spent.n)
+	assert.False(t, c.blocks.oldest.spent)
 }
