@@ -101,13 +101,10 @@ func (q *Queue) unindexLocked(d *Draft, t Target, id client.FileID) {
 
 // moved updates the tables after a change of target or file id.
 func (q *Queue) moved(d *Draft, from Target, fromID client.FileID) {
-	d.mu.Lock()
-	t, id := d.mu.target, d.mu.fileID
-	d.mu.Unlock()
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	d.mu.Lock()
-	unnamed := d.mu.unnamed
+	t, id, unnamed := d.mu.target, d.mu.fileID, d.mu.unnamed
 	d.mu.Unlock()
 	if q.mu.drafts[d.id] == nil || unnamed {
 		return

@@ -94,7 +94,8 @@ func run() error {
 	for _, name := range flag.Args() {
 		i := slices.IndexFunc(parts(), func(p part) bool { return p.name == name })
 		if i < 0 {
-			return fmt.Errorf("no part %q", name)
+			err = fmt.Errorf("no part %q", name)
+			break
 		}
 		fmt.Printf("== %s: %s\n", name, parts()[i].about)
 		e.report.part(parts()[i])
