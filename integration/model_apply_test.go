@@ -226,7 +226,7 @@ func (m *model) onPartial(s step, name string) syscall.Errno {
 		n := &inode{kind: "file", mode: anyMode, data: b, stored: b, published: true, history: []version{{sumOf(b), true}}}
 		if to != nil {
 			n.anyXattrs = true
-			if to.kind == "file" && to.published {
+			if to.published { // of a link as well: its history is off
 				n.history, n.historyOff = append(slices.Clip(to.history), n.history...), to.historyOff
 			}
 			m.detach(s.To)
