@@ -202,19 +202,35 @@ func (p *partialDir) Unlink(ctx context.Context, name string) syscall.Errno {
 			return errnoOf(octx, err)
 		}
 	}
-	err := p.ws.store.DeleteBreakpointFile(octx, name)
-	if client.KindOf(err) == client.Uncertain {
-		if _, err = p.ws.store.BreakpointFile(octx, name); err == nil {
-			return syscall.EIO
-		}
-	}
-	if err != nil && client.KindOf(err) != client.NotExist {
+	if err := p.remove(octx, n); err != nil && client.KindOf(err) != client.NotExist {
 		return errnoOf(octx, err)
 	}
 	p.ws.partials.unbind(name, n)
 	n.detach()
 	p.touched()
 	return 0
+}
+
+// maxRemovals is how often a removal is asked for that was in doubt each time.
+const maxRemovals = 3
+
+// remove deletes the breakpoint file that n was seen as. After a doubtful answer
+// the client does not ask again, because what has the name then may be a new one;
+// the time of its creation tells that here.
+func (p *partialDir) remove(ctx context.Context, n *partialNode) error {
+	for tries := 1; ; tries++ {
+		err := p.ws.store.DeleteBreakpointFile(ctx, n.name)
+		if client.KindOf(err) != client.Uncertain || tries == maxRemovals {
+			return err
+		}
+		now, lookErr := p.ws.store.BreakpointFile(ctx, n.name)
+		if lookErr != nil {
+			return lookErr
+		}
+		if !n.seenAs(now) {
+			return err
+		}
+	}
 }
 
 // Rename implements fusefs.NodeRenamer. Out of .partial is the conversion into a

@@ -58,6 +58,13 @@ func (n *partialNode) take(bp client.BreakpointFile) {
 	n.bp, n.known = bp, true
 }
 
+// seenAs tells whether bp is what was seen here last, perhaps with more in it.
+func (n *partialNode) seenAs(bp client.BreakpointFile) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.known && bp.CreateTime.Equal(n.bp.CreateTime) && bp.CreateUser == n.bp.CreateUser
+}
+
 func (n *partialNode) join(d *writeback.Draft) {
 	meta := d.Meta()
 	n.mu.Lock()

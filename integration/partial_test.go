@@ -121,6 +121,20 @@ func TestPartialRemove(t *testing.T) {
 	assert.Empty(t, sh(t, "ls %s", m.ws(".partial")))
 }
 
+// 3.6 A gateway that answers for the store once does not make rm fail.
+func TestPartialRemoveInDoubt(t *testing.T) {
+	for _, fault := range []string{"error=502", "error-after=502", "error=500", "error-after=500", "lost-reply"} {
+		t.Run(fault, func(t *testing.T) {
+			s := newServer(t, "--fault", fault+"@DELETE /breakpointfiles/*#1")
+			m := newMount(t, s)
+			_, err := s.api().Workspace("default").CreateBreakpointFile(t.Context(), "x", client.BreakpointOptions{})
+			require.NoError(t, err)
+			sh(t, "echo y > %[1]s/y && rm %[1]s/x", m.ws(".partial"))
+			assert.Equal(t, "y\n", sh(t, "ls %s", m.ws(".partial")))
+		})
+	}
+}
+
 // 6.3 The same copy resumes after kill -9 of the mount in the middle of it.
 func TestKillMountDuringBigWrite(t *testing.T) {
 	m := newMount(t, newServer(t), "--increment-size", "5MiB")
