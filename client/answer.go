@@ -93,7 +93,7 @@ func (k *call) takeRows(body io.Reader, token string) error {
 // blanks that keep a connection alive (part 1 section 1.8).
 func (k *call) errorIn(body []byte, token string) error {
 	body = bytes.TrimLeft(body, " \t\r\n")
-	if len(body) == 0 || body[0] != '{' {
+	if len(body) == 0 || body[0] != '{' || !looksWrong(body) {
 		return nil
 	}
 	var rec wire.ErrorRecord
@@ -103,6 +103,13 @@ func (k *call) errorIn(body []byte, token string) error {
 	e := &Error{Op: k.op, Name: k.name, HTTP: http.StatusOK}
 	k.fill(e, &rec, token)
 	return e
+}
+
+// looksWrong tells whether there is a point in reading a record as an error first:
+// that costs as much as reading it as what it is.
+func looksWrong(body []byte) bool {
+	has := func(field string) bool { return bytes.Contains(body, []byte(field)) }
+	return has(`"status"`) && (has(`"timestamp"`) || has(`"error"`) || has(`"exception"`))
 }
 
 // unreadable classifies the error of reading a 200. A call that must not be

@@ -43,7 +43,7 @@ func New(stores Stores, queue *writeback.Queue, cache *readcache.Cache, o Option
 	o = o.withDefaults()
 	fs := &FS{
 		stores: stores, queue: queue, cache: cache, opt: o, log: o.Logger,
-		proc:       procFS{root: o.Proc},
+		proc:       newProcFS(o.Proc),
 		budget:     newRowBudget(o.ListingRows),
 		workspaces: make(map[string]*workspace),
 	}

@@ -52,9 +52,19 @@ func (p procFS) judge(o opener, tid uint32, ino uint64) closing {
 			return closeShared
 		}
 	}
+	// A thread that is in a program waits for us in close(2). So it is not inside
+	// execve, nor can another thread be, which would have to end this one first:
+	// nothing holds the answer back, and asking on this thread saves the switches to
+	// another and back.
+	ordinary := p.runs(tid)
 	// The descriptor being closed is no longer in the closer's table, and a
 	// process that exits has no table at all.
-	holds, known := p.asked(closer, ino, 0)
+	var holds, known bool
+	if ordinary {
+		holds, known = p.holdsForWriting(closer, ino), true
+	} else {
+		holds, known = p.asked(closer, ino, 0)
+	}
 	if holds || !known {
 		// Not known is execve: it reports no error of close, so RELEASE, which
 		// comes when this was the last descriptor, is as good a moment.
@@ -63,7 +73,7 @@ func (p procFS) judge(o opener, tid uint32, ino uint64) closing {
 	if p.heldByChild(o, closer, ino) {
 		return closeShared
 	}
-	if p.diedOfSignal(tid, closer) {
+	if !ordinary && p.diedOfSignal(tid, closer) {
 		return closeKilled
 	}
 	return closeLast

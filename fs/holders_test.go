@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -170,13 +171,26 @@ func TestJudgeClose(t *testing.T) {
 				p.process(105, 105, pfSignaled, 15)
 			}, closeShared,
 		},
+		"a program with arguments neither exits nor dies": {
+			opener{100, 100}, 100, 100,
+			func(p *fakeProc) { p.process(100, 100, pfSignaled, 9); p.write("100/cmdline", "cp\x00a\x00") }, closeLast,
+		},
+		"a program closes one of two descriptors": {
+			opener{100, 100}, 100, 101,
+			func(p *fakeProc) {
+				p.process(100, 100, 0, 0)
+				p.process(101, 100, 0, 0)
+				p.write("101/cmdline", "cp\x00a\x00")
+				p.fd(100, 1, path, "0100001", ino)
+			}, closeShared,
+		},
 		"another pid namespace": {opener{0, 100}, 100, 0, func(*fakeProc) {}, closeLast},
 		"already gone":          {opener{100, 100}, 100, 100, func(*fakeProc) {}, closeLast},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newFakeProc(t, c.last)
 			c.set(p)
-			assert.Equal(t, c.want, procFS{p.root}.judge(c.opened, c.tid, ino))
+			assert.Equal(t, c.want, newProcFS(p.root).judge(c.opened, c.tid, ino))
 		})
 	}
 }
@@ -184,7 +198,7 @@ func TestJudgeClose(t *testing.T) {
 // A question about a process inside execve is not answered before the FLUSH is.
 func TestAskGivesUpOnAThreadThatCannotGoOn(t *testing.T) {
 	p := newFakeProc(t, 1)
-	proc := procFS{p.root}
+	proc := newProcFS(p.root)
 	state := func(s string) {
 		p.write(fmt.Sprintf("self/task/%d/status", unix.Gettid()), "Name:\tx\nState:\t"+s+" (x)\n")
 	}
@@ -243,14 +257,14 @@ func TestAskGivesUpOnAThreadThatCannotGoOn(t *testing.T) {
 func TestProcOpener(t *testing.T) {
 	p := newFakeProc(t, 4242)
 	p.process(7, 5, 0, 0)
-	assert.Equal(t, opener{tgid: 5, lastPID: 4242}, procFS{p.root}.opener(7))
+	assert.Equal(t, opener{tgid: 5, lastPID: 4242}, newProcFS(p.root).opener(7))
 }
 
 func TestFatalSignalPending(t *testing.T) {
 	p := newFakeProc(t, 1)
 	p.write("10/status", "SigPnd:\t0000000000000100\n")
 	p.write("11/status", "SigPnd:\t0000000000400000\n") // SIGURG
-	proc := procFS{p.root}
+	proc := newProcFS(p.root)
 	assert.True(t, proc.killed(10))
 	assert.False(t, proc.killed(11))
 	assert.False(t, proc.killed(12), "gone")
@@ -258,9 +272,18 @@ func TestFatalSignalPending(t *testing.T) {
 }
 
 func TestProcAgainstTheRealOne(t *testing.T) {
-	proc := procFS{"/proc"}
+	proc := newProcFS("/proc")
 	pid := uint32(os.Getpid())
 	assert.Equal(t, pid, proc.tgid(pid))
+	thread := make(chan uint32)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with this
+		thread <- uint32(unix.Gettid())
+		<-t.Context().Done()
+	}()
+	other := <-thread
+	assert.Equal(t, pid, proc.tgid(other))
+	assert.True(t, proc.runs(other))
 	assert.NotZero(t, proc.lastPID())
 	assert.Contains(t, proc.pids(), pid)
 	assert.False(t, proc.diedOfSignal(pid, pid))

@@ -28,7 +28,7 @@ func TestInterruptedOperation(t *testing.T) {
 				p.write("10/status", "SigPnd:\t0000000000000100\n")
 			}
 			synctest.Test(t, func(t *testing.T) {
-				fs := &FS{proc: procFS{p.root}, opt: Options{OpTimeout: time.Minute}}
+				fs := &FS{proc: newProcFS(p.root), opt: Options{OpTimeout: time.Minute}}
 				interrupt := make(chan struct{})
 				ctx := &fuse.Context{Caller: fuse.Caller{Pid: 10}, Cancel: interrupt}
 				op, end := fs.op(ctx)
