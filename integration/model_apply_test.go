@@ -209,6 +209,9 @@ func (m *model) onHandle(s step) syscall.Errno {
 }
 
 func (m *model) onPartial(s step, name string) syscall.Errno {
+	if _, there := m.partial[name]; !there && s.Op != "put" {
+		return syscall.ENOENT
+	}
 	switch s.Op {
 	case "put":
 		b := bytesOf(s.Seed, s.Size)

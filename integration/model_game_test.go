@@ -268,10 +268,16 @@ func (g *game) step(s step) error {
 // midway is what a step that takes several requests may have come to when the
 // mount was killed in it.
 func (m *model) midway(s step) []*model {
-	if s.Op != "rename" || strings.HasPrefix(s.Path, partialPrefix) {
-		return nil
+	name, partial := strings.CutPrefix(s.Path, partialPrefix)
+	switch {
+	case s.Op == "put" && partial:
+		c := m.clone()
+		delete(c.partial, name) // what was there goes before the new one is begun (3.4)
+		return []*model{c}
+	case s.Op == "rename" && !partial:
+		return m.midwayRename(s)
 	}
-	return m.midwayRename(s)
+	return nil
 }
 
 // recover starts the killed mount again.

@@ -150,7 +150,11 @@ func (m *model) midwayRename(s step) (out []*model) {
 		}
 		return out
 	}
-	if a.kind == "file" && b.kind == "file" && a.published && b.published {
+	if b.kind != "file" || !b.published {
+		c := m.clone()
+		c.detach(s.To) // it is replaced: removed first (4.2)
+		out = append(out, c)
+	} else if a.kind != "dir" && a.published {
 		c := m.clone()
 		if c.rename(s.Path, s.To, 0) == 0 {
 			n := *c.inodes[m.names[s.Path]]

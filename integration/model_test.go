@@ -110,7 +110,9 @@ func TestModelCorpus(t *testing.T) {
 			require.NoError(t, err)
 			ops, err := parseOps(string(text))
 			require.NoError(t, err)
-			require.NoError(t, g.play(ops))
+			if err := g.play(ops); err != nil {
+				t.Fatalf("%v\n%s", err, g.trace.String())
+			}
 		})
 	}
 }
