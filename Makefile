@@ -32,7 +32,7 @@ test:
 SCMFS_SOAK ?= 1h
 soak:
 	@sh scripts/need.sh $(PACKAGES)
-	SCMFS_SOAK=$(SCMFS_SOAK) SCMFS_LONG=1 SCMFS_REQUIRE_FUSE=1 $(GO) test -race -timeout 0 -v -run '^(TestModel|TestLargeFlatWorkspace|TestPosix)$$' ./integration
+	SCMFS_SOAK=$(SCMFS_SOAK) SCMFS_LONG=1 SCMFS_REQUIRE_FUSE=1 $(GO) test -race -timeout 0 -v -run '^(TestModel|TestModelAsync|TestLargeFlatWorkspace|TestPosix)$$' ./integration
 
 # 64 programs at once in 256 MiB for ten minutes, 500 open handles, and rsync of 10,000
 # files while the server is killed: what it held before and after goes to

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,6 +34,7 @@ type game struct {
 	server  sync.Mutex
 	dead    atomic.Bool // the mount was killed by a fault
 	figures figures
+	async   bool // --write-mode of the mount
 
 	root   string // directory of the run
 	models []*model
@@ -42,7 +44,7 @@ type game struct {
 
 func newGame(t *testing.T, flags ...string) *game {
 	s := newServer(t)
-	g := &game{t: t, s: s, store: s.api().Workspace("default")}
+	g := &game{t: t, s: s, async: slices.Contains(flags, "async"), store: s.api().Workspace("default")}
 	g.proxy = newFaultProxy(t, s.addr)
 	s.seed = g.proxy.addr + "/rootsite"
 	g.m = newMount(t, s, append([]string{"--increment-size", "5MiB", "--expiry", modelExpiry.String()}, flags...)...)
@@ -102,6 +104,7 @@ func (g *game) play(ops []op) (err error) {
 	g.figures.runs++
 	g.root = fmt.Sprintf("r%d", g.figures.runs)
 	g.models, g.seed = []*model{newModel()}, 0
+	g.models[0].async = g.async
 	g.trace.Reset()
 	g.proxy.arm(nil)
 	at := "at the start"
@@ -364,7 +367,12 @@ func (g *game) compare(wait time.Duration) error {
 }
 
 // audit also looks at the store.
+//
+// In async mode what was closed may still be on its way.
 func (g *game) audit(wait time.Duration) error {
+	if g.async {
+		wait = max(wait, patience)
+	}
 	end := time.Now().Add(wait)
 	for {
 		if err := g.compare(time.Until(end)); err != nil {

@@ -58,6 +58,11 @@ func (g *game) killWorker(who int) error {
 
 // remote changes the store as another client does.
 func (g *game) remote(o op) error {
+	if g.async { // a conflict with what is still on its way is another matter (7)
+		if err := g.audit(0); err != nil {
+			return err
+		}
+	}
 	m := g.models[0]
 	p := modelPaths[o.a]
 	n := m.at(p)

@@ -15,6 +15,7 @@ type model struct {
 	names   map[string]int // path -> inode
 	inodes  map[int]*inode // values: never changed in place, see edit
 	handles []handle
+	async   bool             // the mount's --write-mode
 	partial map[string]int64 // complete breakpoint files and their sizes
 	parts   map[string][]byte
 	next    int
@@ -56,6 +57,7 @@ type inode struct {
 	stored     []byte // the newest version
 	history    []version
 	historyOff bool // not known: made by a way that is not followed
+	settled    int  // so many versions, the first, were seen at the store
 }
 
 // kept is a content that was closed under a temporary name, and the smallest size of
@@ -302,7 +304,7 @@ func (m *model) onto(ino int, a, b *inode) {
 		a.change = changed
 	}
 	a.published = true
-	a.historyOff = b.historyOff
+	a.historyOff, a.settled = b.historyOff, b.settled
 	x := maps.Clone(b.xattrs)
 	if x == nil {
 		x = map[string]string{}

@@ -16,7 +16,10 @@ import (
 
 // modelSteps is how many steps the test takes; SCMFS_MODEL_STEPS=N is another
 // number, and with SCMFS_SOAK=DURATION it goes on for that long.
-const modelSteps = 10_000
+const (
+	modelSteps      = 10_000
+	modelStepsAsync = 1_000
+)
 
 // shrinkTime is how long a failing list of operations is made shorter.
 const shrinkTime = 2 * time.Minute
@@ -28,13 +31,23 @@ const shrinkTime = 2 * time.Minute
 // seconds, which rapid's hundreds of tries for each failure do not suit, and its
 // preference for small numbers would open the same file over and over.
 func TestModel(t *testing.T) {
-	soak, steps := envDuration(t, "SCMFS_SOAK"), int(envNumber(t, "SCMFS_MODEL_STEPS", modelSteps))
+	playLists(t, envDuration(t, "SCMFS_SOAK"), int(envNumber(t, "SCMFS_MODEL_STEPS", modelSteps)))
+}
+
+// 2.1, 2.8 The same with --write-mode async, for a quarter of a soak: a close is
+// durable here at once, and at the store a little later.
+func TestModelAsync(t *testing.T) {
+	playLists(t, envDuration(t, "SCMFS_SOAK")/4, int(envNumber(t, "SCMFS_MODEL_STEPS", modelStepsAsync)), "--write-mode", "async")
+}
+
+// playLists plays lists until so many steps were taken, or for as long as soak.
+func playLists(t *testing.T, soak time.Duration, steps int, flags ...string) {
 	seed := uint64(1) // the same lists for everybody's change; a soak looks for new ones
 	if soak > 0 {
 		seed = rand.Uint64() >> 32
 	}
 	seed = envNumber(t, "SCMFS_MODEL_SEED", seed)
-	g := newGame(t)
+	g := newGame(t, flags...)
 	start, told := time.Now(), time.Now()
 	for soak > 0 && time.Since(start) < soak || soak == 0 && g.figures.steps < steps {
 		ops := randomOps(rand.New(rand.NewPCG(seed, 0)))
@@ -103,15 +116,19 @@ func TestModelCorpus(t *testing.T) {
 	files, err := filepath.Glob("testdata/model/*.ops")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
-	g := newGame(t)
-	for _, f := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(f), ".ops"), func(t *testing.T) {
-			text, err := os.ReadFile(f)
-			require.NoError(t, err)
-			ops, err := parseOps(string(text))
-			require.NoError(t, err)
-			if err := g.play(ops); err != nil {
-				t.Fatalf("%v\n%s", err, g.trace.String())
+	for _, mode := range []string{"sync", "async"} {
+		t.Run(mode, func(t *testing.T) {
+			g := newGame(t, "--write-mode", mode)
+			for _, f := range files {
+				t.Run(strings.TrimSuffix(filepath.Base(f), ".ops"), func(t *testing.T) {
+					text, err := os.ReadFile(f)
+					require.NoError(t, err)
+					ops, err := parseOps(string(text))
+					require.NoError(t, err)
+					if err := g.play(ops); err != nil {
+						t.Fatalf("%v\nafter %s", err, g.trace.String())
+					}
+				})
 			}
 		})
 	}
