@@ -147,11 +147,7 @@ func (m *model) audit(store map[string]stored, figures *figures) string {
 		}
 		figures.versions += len(s.sums)
 		if m.async {
-			n.history = n.history[:0:0]
-			for _, sum := range s.sums {
-				n.history = append(n.history, version{sum, true})
-			}
-			n.settled = len(n.history)
+			n.settle(s.sums)
 		}
 	}
 	for p := range store {
@@ -173,6 +169,18 @@ func (m *model) due(n *inode) []version {
 		h[i].must = false
 	}
 	return h
+}
+
+// settle notes which of the versions are at the store: those stay. One that may or
+// may not be made can still come.
+func (n *inode) settle(sums []string) {
+	n.history, n.settled = slices.Clone(n.history), len(n.history)
+	for i := range n.history {
+		v := &n.history[i]
+		if v.must = len(sums) > 0 && v.sum == sums[0]; v.must {
+			sums = sums[1:]
+		}
+	}
 }
 
 func historyText(h []version) string {
