@@ -3,6 +3,7 @@ package integration
 import (
 	"context"
 	"fmt"
+	"net"
 	"os/exec"
 	"slices"
 	"strings"
@@ -83,6 +84,22 @@ func (g *game) restartServer() {
 		panic(err)
 	}
 	g.s.cmd = cmd
+}
+
+// serving waits until the server answers, which a fault may be starting again: what
+// is still on its way in async mode can meet one at any time.
+func (g *game) serving() error {
+	g.server.Lock()
+	defer g.server.Unlock()
+	for end := time.Now().Add(patience); ; time.Sleep(10 * time.Millisecond) {
+		c, err := net.Dial("tcp", g.s.addr)
+		if err == nil {
+			return c.Close()
+		}
+		if time.Now().After(end) {
+			return err
+		}
+	}
 }
 
 func (g *game) killMount() {
@@ -288,6 +305,9 @@ func (g *game) recover() error {
 	g.figures.mountKills++
 	g.proxy.arm(nil)
 	g.dismiss()
+	if err := g.serving(); err != nil {
+		return err
+	}
 	if out, err := g.m.tryStart(); err != nil {
 		return fmt.Errorf("mount: %w %s", err, out)
 	}
@@ -311,6 +331,9 @@ func (g *game) remount() error {
 	g.figures.remounts++
 	g.proxy.arm(nil)
 	g.dismiss()
+	if err := g.serving(); err != nil {
+		return err
+	}
 	if out, err := try(patience, binary+" umount "+g.m.dir+" --timeout 30s"); err != nil {
 		return fmt.Errorf("umount: %w %s", err, out)
 	}

@@ -310,7 +310,8 @@ func (m *model) onto(ino int, a, b *inode) {
 		x = map[string]string{}
 	}
 	maps.Copy(x, a.xattrs)
-	a.xattrs, a.anyXattrs = x, a.anyXattrs || b.anyXattrs
+	// What was set while the target was being written goes with that, or came before.
+	a.xattrs, a.anyXattrs = x, a.anyXattrs || b.anyXattrs || b.change != clean
 }
 
 // survivors are the contents one of which is there after a crash: what fsync
