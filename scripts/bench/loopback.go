@@ -28,8 +28,8 @@ func serveLoopback(src, mnt string, passthrough bool) error {
 	second := time.Second
 	o := &fs.Options{EntryTimeout: &second, AttrTimeout: &second}
 	o.MountOptions = fuse.MountOptions{FsName: src, Name: "loopback", DirectMount: true, MaxWrite: 1 << 20}
-	if passthrough {
-		o.MaxStackDepth = 1
+	if o.MaxStackDepth = 1; !passthrough {
+		o.MaxStackDepth = -1 // 0 means 1; the kernel passes nothing through at a depth that it does not know
 	}
 	s, err := fs.Mount(mnt, root, o)
 	if err != nil {
