@@ -6,11 +6,14 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/sequoiacm/scmfs/internal/wire"
 )
 
 // faultProxy stands between the mount and the server and does one thing wrong
@@ -21,6 +24,7 @@ type faultProxy struct {
 
 	mu    sync.Mutex
 	armed *fault
+	fresh int // requests since the last login or restart
 }
 
 // fault happens to one request: the one after so many.
@@ -64,16 +68,23 @@ func (p *faultProxy) arm(f *fault) {
 func (p *faultProxy) sessionsEnded() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.fresh = 0
 	if p.armed != nil && p.armed.kind == "expired" {
 		p.armed = nil
 	}
 }
 
-func (p *faultProxy) take() *fault {
+// afterLogin is how many requests a session has before it may expire again.
+const afterLogin = 8
+
+func (p *faultProxy) take(path string) *fault {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.fresh++; strings.HasSuffix(path, wire.PathLogin) || strings.HasSuffix(path, wire.PathLoginV2) {
+		p.fresh = 0
+	}
 	f := p.armed
-	if f == nil {
+	if f == nil || f.kind == "expired" && p.fresh < afterLogin {
 		return nil
 	}
 	if f.after--; f.after >= 0 {
@@ -94,7 +105,7 @@ func (p *faultProxy) counts() (n int) {
 }
 
 func (p *faultProxy) serve(forward http.Handler, w http.ResponseWriter, r *http.Request) {
-	f := p.take()
+	f := p.take(r.URL.Path)
 	if f == nil {
 		forward.ServeHTTP(w, r)
 		return
