@@ -155,6 +155,9 @@ func (m *model) midwayRename(s step) (out []*model) {
 		}
 		return out
 	}
+	if s.Path == s.To || m.clone().rename(s.Path, s.To, s.Flags) != 0 {
+		return nil // refused, or nothing to do: nothing is half done either
+	}
 	if b.kind != "file" || !b.published {
 		c := m.clone()
 		c.detach(s.To) // it is replaced: removed first (4.2)
