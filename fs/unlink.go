@@ -49,7 +49,11 @@ func (n *fileNode) remove(ctx context.Context) syscall.Errno {
 	// no record there is nothing else that would delete the file.
 	if d != nil && (d.Dirty() || !published) {
 		n.keepDraft(d)
-		if err := d.Discard(); err != nil {
+		end := d.Discard
+		if !published {
+			end = d.Remove
+		}
+		if err := end(); err != nil {
 			return errnoOf(ctx, err)
 		}
 		if !published {

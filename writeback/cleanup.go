@@ -80,12 +80,17 @@ func (d *Draft) serverAhead(ctx context.Context, size int64) (bool, error) {
 // and a file that a commit made while it was unlinked.
 func (d *Draft) clean(ctx context.Context) error {
 	d.mu.Lock()
-	name, onto := d.mu.up.name, d.mu.onto
+	name, onto, made := d.mu.up.name, d.mu.onto, d.mu.unmake
 	var doubt *intent
 	if s := d.mu.seal; s != nil {
 		doubt = s.commit
 	}
 	d.mu.Unlock()
+	if made != "" {
+		if err := d.store().DeleteFile(ctx, made); err != nil && client.KindOf(err) != client.NotExist {
+			return err
+		}
+	}
 	if doubt != nil && onto == nil {
 		f, done, err := d.reconcile(ctx, doubt)
 		if err != nil {
@@ -113,7 +118,7 @@ func (d *Draft) cleanedLocked() {
 	d.mu.discard, d.mu.abandoned = false, false
 	d.mu.published = d.mu.gen
 	d.mu.up, d.mu.promise = upload{}, nil
-	d.mu.seal, d.mu.err = nil, nil
+	d.mu.seal, d.mu.err, d.mu.unmake = nil, nil, ""
 }
 
 // supersede lets go of what an interrupted copy left once its name was published

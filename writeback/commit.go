@@ -118,7 +118,7 @@ func (d *Draft) commit(ctx context.Context, s *seal, bp string) error {
 	}
 	it := &intent{Size: s.size}
 	d.mu.Lock()
-	if d.mu.dead {
+	if d.mu.dead || d.mu.dooming {
 		d.mu.Unlock()
 		return errAgain // unlinked meanwhile
 	}
@@ -132,7 +132,7 @@ func (d *Draft) commit(ctx context.Context, s *seal, bp string) error {
 		it.CRC = &sum
 	}
 	d.mu.Lock()
-	if d.mu.dead { // unlinked since: nobody waits for what begins now
+	if d.mu.dead || d.mu.dooming { // unlinked since: nobody waits for what begins now
 		d.mu.Unlock()
 		return errAgain
 	}
@@ -205,7 +205,7 @@ func (d *Draft) commitFailed(ctx context.Context, s *seal, t Target, onto *clien
 	}
 	d.mu.Lock()
 	s.commit = nil
-	dead := d.mu.dead
+	dead := d.mu.dead || d.mu.dooming
 	fail := d.q.rules(t.Workspace).conflict == ConflictFail && !d.mu.forced
 	d.mu.Unlock()
 	if dead {
@@ -255,6 +255,7 @@ func (d *Draft) publishOnto(f *client.File) {
 	if d.mu.onto == nil {
 		d.mu.metaSet = true // a new version keeps the old attributes unless told
 	}
+	d.mu.created = d.mu.created && old == f.ID
 	d.mu.onto, d.mu.fileID = f, f.ID
 	d.mu.Unlock()
 	d.q.rekey(d, old)
@@ -284,7 +285,7 @@ func (d *Draft) finish(ctx context.Context, gen int64, f client.File, partial bo
 	}
 	old, t := d.mu.fileID, d.mu.target
 	d.mu.published, d.mu.seal = gen, nil
-	d.mu.created = !partial && d.mu.onto == nil
+	d.mu.created = d.mu.created || !partial && d.mu.onto == nil
 	if p := d.mu.promise; p != nil && p.gen <= gen {
 		d.mu.promise = nil // kept
 	}

@@ -68,19 +68,20 @@ type Draft struct {
 		charged    int64 // bytes taken from the spool budget
 		gone       bool
 
-		seal      *seal // being published, or stuck
-		working   bool  // a worker runs
-		held      bool  // closed under a temporary name
-		abandoned bool  // its writer was killed: nothing is published
-		discard   bool  // the worker is to clean up at the server
-		dead      bool  // unlinked: nothing is published any more
-		fetching  bool  // bytes of its origin are on their way here
-		filing    bool  // the record of a publication is being removed
-		created   bool  // its last publication made the file
-		dooming   bool  // about to be: the record says so first
-		forced    bool  // a person said to publish it in spite of a conflict
-		recovered bool  // of an earlier run: no program waits for it
-		err       error // why it is stuck
+		seal      *seal         // being published, or stuck
+		working   bool          // a worker runs
+		held      bool          // closed under a temporary name
+		abandoned bool          // its writer was killed: nothing is published
+		discard   bool          // the worker is to clean up at the server
+		dead      bool          // unlinked: nothing is published any more
+		fetching  bool          // bytes of its origin are on their way here
+		filing    bool          // the record of a publication is being removed
+		created   bool          // a publication of it made the file that it is of
+		unmake    client.FileID // what was made, and is to be deleted: the draft is dead
+		dooming   bool          // about to be: the record says so first, and no step begins
+		forced    bool          // a person said to publish it in spite of a conflict
+		recovered bool          // of an earlier run: no program waits for it
+		err       error         // why it is stuck
 
 		up        upload
 		promise   *promised // what the record promises, nil: nothing

@@ -15,8 +15,8 @@ func (d *Draft) Rename(ctx context.Context, to Target) error {
 }
 
 // RenameOnto makes the draft the next version of an existing file. It answers
-// [ErrPublished], and does nothing, when the draft's content was published as a
-// file of its own in the meantime: a close in the background had begun that.
+// [ErrPublished], and does nothing, when the draft was published as a file of its own
+// in the meantime: a close in the background had begun that.
 func (d *Draft) RenameOnto(ctx context.Context, to Target, base client.File) error {
 	return d.relocate(ctx, to, &base)
 }
@@ -50,7 +50,7 @@ func (d *Draft) relocate(ctx context.Context, to Target, onto *client.File) erro
 	if err := d.settled(ctx, -1); err != nil {
 		return err
 	}
-	if onto != nil && !d.dirtyLocked() && d.mu.fileID != onto.ID {
+	if onto != nil && (!d.dirtyLocked() || d.mu.created) && d.mu.fileID != onto.ID {
 		d.mu.Unlock()
 		return ErrPublished
 	}
@@ -124,24 +124,27 @@ func (d *Draft) Discarded() bool {
 	return d.mu.dead || d.mu.gone
 }
 
-// Discard ends a draft whose file was unlinked before publication. Handles go on
-// reading and writing; nothing is published any more. When it returns nil, no
-// crash brings the file back.
-func (d *Draft) Discard() error {
+// Discard ends a draft whose file was unlinked before publication, or that another
+// one replaces. Handles go on reading and writing; nothing is published any more. A
+// commit under way that makes the file is undone, an earlier publication is not. When
+// it returns nil, no crash brings the file back.
+func (d *Draft) Discard() error { return d.doom(false) }
+
+// Remove is Discard for a caller who knows of no publication and deletes nothing
+// himself: a file that the draft made just now goes too, see [Draft.Ended].
+func (d *Draft) Remove() error { return d.doom(true) }
+
+func (d *Draft) doom(made bool) error {
 	d.mu.Lock()
-	if d.mu.gone || d.mu.dead {
+	made = made && d.mu.created
+	if d.mu.gone || d.mu.dead || d.mu.gen == d.mu.published && !made {
 		d.mu.Unlock()
 		return nil
 	}
-	switch clean := d.mu.gen == d.mu.published; {
-	case clean && !d.mu.created:
-		d.mu.Unlock()
-		return nil
-	case clean:
-		// It was unpublished when the caller looked: the file was made just now.
-		d.mu.seal = &seal{gen: d.mu.gen, size: d.mu.size, commit: &intent{Size: d.mu.up.last.Size}}
-		d.mu.onto, d.mu.recorded = nil, true
-	case d.mu.seal != nil && d.mu.seal.commit != nil && d.mu.onto == nil:
+	if made {
+		d.mu.unmake = d.mu.fileID
+	}
+	if made || d.mu.seal != nil && d.mu.seal.commit != nil && d.mu.onto == nil {
 		d.mu.recorded = true // what is being made has to go, whatever happens here
 	}
 	d.mu.dooming = true
@@ -150,9 +153,10 @@ func (d *Draft) Discard() error {
 	if recorded {
 		if err := d.journal(); err != nil {
 			d.mu.Lock()
-			d.mu.dooming = false
+			d.mu.dooming, d.mu.unmake = false, ""
 			d.mu.Unlock()
 			_ = d.journal()
+			d.q.nudge(d) // the worker stood back
 			return err
 		}
 	}
@@ -165,12 +169,13 @@ func (d *Draft) Discard() error {
 	return nil
 }
 
-// Ended waits, after Discard, while a commit that was under way may still make a
-// file or a version at the store; not longer than ctx. It tells whether one was.
+// Ended waits, after Discard or Remove, while a commit that was under way may still
+// make a file or a version at the store, and while a file that Remove is to take away
+// is there; not longer than ctx. It tells whether there was one.
 func (d *Draft) Ended(ctx context.Context) bool {
 	for was := false; ; was = true {
 		d.mu.Lock()
-		may := d.mu.discard && !d.mu.gone && d.mu.seal != nil && d.mu.seal.commit != nil
+		may := d.mu.discard && !d.mu.gone && (d.mu.unmake != "" || d.mu.seal != nil && d.mu.seal.commit != nil)
 		ch := d.mu.changed
 		d.mu.Unlock()
 		if !may {

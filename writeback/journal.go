@@ -39,6 +39,7 @@ type record struct {
 	Held      bool              `json:"held,omitempty"`      // closed under a temporary name
 	Abandoned bool              `json:"abandoned,omitempty"` // killed writer: to .partial, publish nothing
 	Discarded bool              `json:"discarded,omitempty"` // unlinked: remove what the store has
+	Unmake    client.FileID     `json:"unmake,omitempty"`    // unlinked: delete this file, which was made
 	Stuck     string            `json:"stuck,omitempty"`     // why; publish only on demand
 	BP        string            `json:"breakpoint_file,omitempty"`
 	BPData    client.DataID     `json:"breakpoint_data,omitempty"`
@@ -137,7 +138,7 @@ func (d *Draft) recordLocked() *record {
 		return nil
 	}
 	r := &record{Format: journalFormat, ID: d.id, Target: m.target, FileID: m.fileID, Size: m.size, Meta: m.meta, MetaSet: m.metaSet, Modified: m.modTime,
-		Held: m.held, Abandoned: m.abandoned, Discarded: doomed, BP: bp, BPData: m.up.data}
+		Held: m.held, Abandoned: m.abandoned, Discarded: doomed, Unmake: m.unmake, BP: bp, BPData: m.up.data}
 	if m.err != nil {
 		r.Stuck = m.err.Error()
 	}

@@ -132,7 +132,7 @@ func (q *Queue) take(r *record) error {
 		}
 	}
 	if r.Discarded {
-		m.dead, m.discard = true, true
+		m.dead, m.discard, m.unmake = true, true, r.Unmake
 		m.partial, m.extents = false, nil
 	} else {
 		m.promise = &promised{m.gen, m.size, m.partial, m.extents, m.origin}

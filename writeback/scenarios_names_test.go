@@ -65,6 +65,30 @@ func naming() []scenario {
 			time.Sleep(3 * time.Second)
 			f.unlink()
 		}},
+		{name: "made just now, written again and removed by who has not heard of it", run: func(w *world) {
+			f := w.create("f")
+			f.append(40)
+			f.flush()
+			f.append(30)
+			f.unlink()
+			f.release()
+		}},
+		{name: "made just now and removed by who has not heard of it", run: func(w *world) {
+			f := w.create("f")
+			f.append(40)
+			f.flush()
+			f.unlink()
+			f.release()
+		}},
+		{name: "closed in the background twice and removed", async: true, run: func(w *world) {
+			f := w.create("f")
+			f.append(40)
+			f.flush()
+			f.append(30)
+			f.flush()
+			f.unlink()
+			f.release()
+		}},
 		{name: "held and left", run: func(w *world) {
 			f := w.create(tmp)
 			f.append(150)

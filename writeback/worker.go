@@ -24,6 +24,7 @@ const (
 // facts are what the next step depends on; next is pure.
 type facts struct {
 	sealed, stuck, discard, abandoned bool
+	dooming                           bool // a discard is being recorded
 	closed                            bool // there is newer content to publish
 	streamable                        bool // whole content, no rewrite, breakpoint files work
 	size, acked, increment            int64
@@ -34,7 +35,7 @@ func next(f facts) step {
 	switch {
 	case f.discard:
 		return stepDiscard
-	case f.stuck:
+	case f.stuck, f.dooming:
 		return stepNone
 	case f.sealed:
 		return stepPublish
@@ -54,7 +55,8 @@ func next(f facts) step {
 func (d *Draft) factsLocked() facts {
 	return facts{
 		sealed: d.mu.seal != nil && !d.mu.dead, stuck: d.mu.err != nil, discard: d.mu.discard, abandoned: d.mu.abandoned,
-		closed: d.mu.closing > d.mu.published && d.dirtyLocked(),
+		dooming: d.mu.dooming,
+		closed:  d.mu.closing > d.mu.published && d.dirtyLocked(),
 		streamable: (!d.mu.partial || d.mu.target.Partial) && !d.mu.up.rewritten() && !d.mu.up.stopped && !d.mu.up.completed &&
 			!d.q.withoutBreakpoints(d.mu.target.Workspace) && d.dirtyLocked(),
 		size: d.mu.size, acked: d.mu.up.acked, increment: d.q.rules(d.mu.target.Workspace).increment, resumeAt: d.mu.up.resumeAt,

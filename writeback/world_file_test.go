@@ -217,11 +217,12 @@ func (f *file) moved(to string, rename func(context.Context) error) {
 	}
 }
 
+// unlink removes a file of which the tree has not heard that it is published.
 func (f *file) unlink() {
 	f.w.t.Helper()
 	p := f.w.at(f.name)
 	p.maybe(nil)
-	f.w.try("unlink", func(context.Context) error { return f.d.Discard() })
+	f.w.try("unlink", func(context.Context) error { return f.d.Remove() })
 	p.settle(nil)
 	f.gone = true
 }
