@@ -28,6 +28,7 @@ type Queue struct {
 	limiter *rate.Limiter
 	metrics *metrics
 	workers sync.WaitGroup
+	idle    chan *Draft // to a worker that has nothing to do
 	flat    flat
 
 	mu struct {
@@ -72,7 +73,7 @@ func keyOfTarget(t Target) dirKey { return dirKey{t.Workspace, t.Dir, t.Partial}
 // returns [disk.ErrLocked] when another mount uses the directory.
 func Open(fsys disk.FS, dir string, stores func(workspace string) Store, o Options) (*Queue, error) {
 	o = o.withDefaults()
-	q := &Queue{fs: fsys, dir: dir, stores: stores, o: o, memory: newBudget(o.MemoryPool), space: newBudget(o.MaxSpool), slots: make(chan struct{}, o.Uploads)}
+	q := &Queue{fs: fsys, dir: dir, stores: stores, o: o, memory: newBudget(o.MemoryPool), space: newBudget(o.MaxSpool), slots: make(chan struct{}, o.Uploads), idle: make(chan *Draft)}
 	q.metrics = newMetrics(o.Registerer, q)
 	if o.UploadLimit > 0 {
 		q.limiter = rate.NewLimiter(rate.Limit(o.UploadLimit), int(min(max(o.UploadLimit/4, 1<<10), 1<<20)))

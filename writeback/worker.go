@@ -89,7 +89,32 @@ func (q *Queue) start(d *Draft) {
 		}
 		d.mu.working = true
 		d.mu.up.mark = q.o.Now() // the time without work does not count as time without progress
-		q.workers.Go(func() { d.work(ctx) })
+		select {
+		case q.idle <- d:
+		default:
+			q.workers.Go(func() { q.serve(ctx, d) })
+		}
+	}
+}
+
+// idleWorker is how long a worker waits for another draft. With a goroutine for
+// each draft every small file grew a stack three times on the way to its request.
+const idleWorker = time.Second
+
+// serve works on a draft, and then on others that are in need of a worker.
+func (q *Queue) serve(ctx context.Context, d *Draft) {
+	idle := time.NewTimer(idleWorker)
+	defer idle.Stop()
+	for {
+		d.work(ctx)
+		idle.Reset(idleWorker)
+		select {
+		case d = <-q.idle:
+		case <-idle.C:
+			return
+		case <-ctx.Done():
+			return
+		}
 	}
 }
 
