@@ -80,7 +80,7 @@ func (d *Draft) serverAhead(ctx context.Context, size int64) (bool, error) {
 // and a file that a commit made while it was unlinked.
 func (d *Draft) clean(ctx context.Context) error {
 	d.mu.Lock()
-	name, onto, made := d.mu.up.name, d.mu.onto, d.mu.unmake
+	name, onto, made, id := d.mu.up.name, d.mu.onto, d.mu.unmake, d.mu.fileID
 	var doubt *intent
 	if s := d.mu.seal; s != nil {
 		doubt = s.commit
@@ -96,7 +96,9 @@ func (d *Draft) clean(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if done {
+		// By the name alone it may be somebody else's, of the same content: an empty
+		// file, made again. What came from a breakpoint file is known by its data id.
+		if ours := f.ID == id || name != "" || d.q.foreignIDs.Load(); done && ours {
 			if err := d.store().DeleteFile(ctx, f.ID); err != nil && client.KindOf(err) != client.NotExist {
 				return err
 			}

@@ -159,6 +159,9 @@ func (d *Draft) commit(ctx context.Context, s *seal, bp string) error {
 	if f.Size != s.size {
 		return &client.Error{Op: "publish", Name: t.Name, Kind: client.Corrupt, Err: fmt.Errorf("the store made %d bytes of %d", f.Size, s.size)}
 	}
+	if onto == nil && f.ID != id {
+		d.q.foreignIDs.Store(true)
+	}
 	if bp == "" {
 		d.q.metrics.sent(s.size)
 	}

@@ -87,7 +87,11 @@ func (m *model) drafted(name string) bool {
 }
 
 // unborn tells whether no version of the file exists yet.
-func unborn(f *file) bool { return f.d.mu.onto == nil && f.d.Dirty() && !f.gone }
+func unborn(f *file) bool {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	return f.d.mu.onto == nil && f.d.dirtyLocked() && !f.gone
+}
 
 func (m *model) pick(o op) *file {
 	if len(m.open) == 0 {
@@ -108,8 +112,8 @@ func (m *model) step(o op) {
 		if len(m.open) > 3 {
 			return
 		}
-		_, _, there := m.store.stat(name)
-		if _, live := m.q.Lookup(target(name)); !there && !live {
+		_, live := m.q.Lookup(target(name)) // first: its end is that the store has it
+		if _, _, there := m.store.stat(name); !there && !live {
 			m.open = append(m.open, m.create(name))
 		} else {
 			m.open = append(m.open, m.world.open(name, o.kind2%2 == 0))

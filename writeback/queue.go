@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -30,6 +31,8 @@ type Queue struct {
 	workers sync.WaitGroup
 	idle    chan *Draft // to a worker that has nothing to do
 	flat    flat
+
+	foreignIDs atomic.Bool // the server chooses the ids of files itself
 
 	mu struct {
 		sync.Mutex

@@ -9,7 +9,8 @@ import (
 )
 
 // reconcile finds out whether a commit whose answer was lost was carried out
-// (part 2 section 7.4). It never guesses.
+// (part 2 section 7.4). It never guesses. What has the name and the content, and
+// another id than we chose, counts as well: a server may choose the ids itself.
 func (d *Draft) reconcile(ctx context.Context, it *intent) (client.File, bool, error) {
 	d.mu.Lock()
 	t, onto, id, up := d.mu.target, d.mu.onto, d.mu.fileID, d.mu.up

@@ -139,6 +139,43 @@ func TestStuckInDoubt(t *testing.T) {
 	}
 }
 
+// A file that was unlinked while nobody knew whether it had been made is looked for
+// by the id that was chosen for it: what has its name and content by then may be
+// somebody else's. Only at a server that is known to choose the ids itself the name
+// has to do.
+func TestUnlinkedInDoubt(t *testing.T) {
+	for _, own := range []bool{false, true} {
+		in(t, Options{}, func(t *testing.T, w *world) {
+			w.store.ownIDs = own
+			written("before", 10)(w) // tells whose ids count
+			f := w.create("f")
+			f.append(30)
+			verdict := faultCut
+			if own {
+				verdict = faultLose
+			}
+			w.store.fail(1, fault{verdict, 0})
+			for i := range 100 {
+				w.store.fail(2+i, fault{faultRefuse, 0})
+			}
+			ctx, cancel := context.WithTimeout(w.ctx, time.Second)
+			defer cancel()
+			_, err := f.d.Publish(ctx)
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.NoError(t, f.d.Remove())
+			_, _, made := w.store.stat("f")
+			require.Equal(t, own, made)
+			if !own {
+				w.store.put("f", f.data)
+			}
+			w.store.calm()
+			time.Sleep(time.Minute)
+			_, _, there := w.store.stat("f")
+			assert.Equal(t, !own, there, "what somebody else made stays, what was made here goes")
+		})
+	}
+}
+
 // Conflicts are counted and listed; both contents are versions.
 func TestConflictVersion(t *testing.T) {
 	in(t, Options{}, func(t *testing.T, w *world) {

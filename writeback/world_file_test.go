@@ -132,7 +132,11 @@ func (f *file) fsync() {
 }
 
 // held tells whether closing publishes nothing.
-func (f *file) held() bool { return held(DefaultHeldNames, f.name) && f.d.mu.onto == nil }
+func (f *file) held() bool {
+	f.d.mu.Lock()
+	defer f.d.mu.Unlock()
+	return held(DefaultHeldNames, f.name) && f.d.mu.onto == nil
+}
 
 // close is what the last close of a program does: FLUSH, then RELEASE.
 func (f *file) close() {
