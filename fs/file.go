@@ -89,7 +89,8 @@ func (ws *workspace) file(rec *client.File, left time.Duration) *fileNode {
 	}
 }
 
-// draftNode returns the node of a draft.
+// draftNode returns the node of a draft: a new one of a new draft, of one that an
+// earlier mount left, and when the kernel had forgotten the node.
 func (ws *workspace) draftNode(d *writeback.Draft) *fileNode {
 	if !d.Watched() {
 		// Of an earlier mount: nobody here has made it. Unheard of, its publication
@@ -100,10 +101,11 @@ func (ws *workspace) draftNode(d *writeback.Draft) *fileNode {
 	return ws.files.get(id, func() *fileNode {
 		meta := d.Meta()
 		px := decodePosix(meta)
-		return &fileNode{
-			ws: ws, ino: fileIno(ws.name, id), gen: ws.fs.gens.next(), kind: kindOf(px), id: id,
-			draft: d, meta: meta, px: px,
+		n := &fileNode{ws: ws, ino: fileIno(ws.name, id), gen: ws.fs.gens.next(), kind: kindOf(px), id: id, draft: d, meta: meta, px: px}
+		if f, ok := d.Base(); ok {
+			n.rec = &f // whoever removes or renames it does so at the store as well
 		}
+		return n
 	})
 }
 

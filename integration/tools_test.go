@@ -124,6 +124,31 @@ func TestAsyncCloseSurvivesKill(t *testing.T) {
 	}
 }
 
+// What an earlier mount promised is still on its way when a new one begins: its files
+// are removed, renamed and changed as the files that they are at the store.
+func TestAsyncVersionsAreWorkedOnAfterKill(t *testing.T) {
+	s := newServer(t)
+	m := newMount(t, s, "--write-mode", "async")
+	sh(t, "cd %s && for i in gone old kept over from; do echo 1 > $i; done", m.ws())
+	sh(t, "%s umount %s", binary, m.dir)
+	s.kill()
+	s.args = []string{"--fault", "delay=2s@PUT /files/*"}
+	s.start()
+	m.start()
+	sh(t, "cd %s && for i in gone old kept over from; do echo 2 > $i; done", m.ws())
+	m.kill()
+	m.start()
+	sh(t, "cd %s && rm gone && mv old new && chmod 600 kept && mv from over", m.ws())
+	require.Equal(t, "kept\nnew\nover\n", sh(t, "ls %s", m.ws()))
+	sh(t, "%s umount %s", binary, m.dir)
+	other := newMount(t, s)
+	assert.Equal(t, "kept\nnew\nover\n", sh(t, "ls %s", other.ws()))
+	assert.Equal(t, "2\n2\n2\n", sh(t, "cd %s && cat kept new over", other.ws()))
+	assert.Equal(t, "600\n", sh(t, "stat -c %%a %s", other.ws("kept")))
+	assert.Equal(t, []string{"1.0", "2.0"}, other.versions("new"))
+	assert.NotContains(t, m.log(), "somebody else")
+}
+
 // The embedded server in the mount's own process.
 func TestMountEmbedded(t *testing.T) {
 	requireFUSE(t)

@@ -163,6 +163,21 @@ func (d *Draft) FileID() client.FileID {
 	return d.mu.fileID
 }
 
+// Base returns the file of which the draft is the next version, under the name that it
+// has here; false when nothing of it is at the store. Of a draft that an earlier
+// process left it has what the journal kept: id, version, data and size. Any goroutine
+// may call it.
+func (d *Draft) Base() (client.File, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.mu.onto == nil {
+		return client.File{}, false
+	}
+	f := *d.mu.onto
+	f.Name, f.Dir = d.mu.target.Name, d.mu.target.Dir
+	return f, true
+}
+
 // Target is where the draft is to be published.
 func (d *Draft) Target() Target {
 	d.mu.Lock()
