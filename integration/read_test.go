@@ -257,3 +257,16 @@ func TestForeignXattrs(t *testing.T) {
 	sh(t, "ls -l %s", m.ws("d"))
 	assert.Less(t, asked()-before, 10, "ls asks once, not for each of 50 files")
 }
+
+// 9.13 What was written here a short time ago is read back without a request: the
+// kernel keeps whole pages only, and the end of every file would be fetched.
+func TestReadBackCostsNoRequest(t *testing.T) {
+	m := newMount(t, newServer(t))
+	want := sh(t, "cd %s && for i in $(seq 20); do seq $((i * 500)) > f$i; done && cat f* | md5sum", t.TempDir())
+	before := m.requests()
+	sh(t, "cd %s && for i in $(seq 20); do seq $((i * 500)) > f$i; done", m.ws())
+	assert.Equal(t, want, sh(t, "cd %s && cat f* | md5sum", m.ws()))
+	for request, n := range m.since(before) {
+		assert.False(t, strings.HasPrefix(request, "GET /files"), "%d of %s", n, request)
+	}
+}

@@ -164,6 +164,7 @@ func (d *Draft) commit(ctx context.Context, s *seal, bp string) error {
 	}
 	if bp == "" {
 		d.q.metrics.sent(s.size)
+		d.keep(f)
 	}
 	if onto != nil && f.Version != onto.Version.Next() {
 		d.q.conflict(t, onto.Version, f.Version)
@@ -186,6 +187,17 @@ func (d *Draft) send(ctx context.Context, t Target, onto *client.File, nf client
 		return st.CreateFile(ctx, nf, body)
 	}
 	return st.UpdateContent(ctx, onto.ID, onto.Version, body)
+}
+
+// keep hands on what was just sent, while nobody may change it yet.
+func (d *Draft) keep(f client.File) {
+	if d.q.o.Keep == nil || f.Size == 0 || f.Size > keepMax {
+		return
+	}
+	p := make([]byte, f.Size)
+	if n, _ := d.spool.ReadAt(p, 0); n == len(p) { // less of it: it ends in a hole
+		d.q.o.Keep(f.Content(), p)
+	}
 }
 
 // refused reports whether an answer surely means that nothing was done. A

@@ -2,6 +2,8 @@ package writeback
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -277,5 +279,35 @@ func TestContradictingServer(t *testing.T) {
 		w.store.calm()
 		f.close()
 		w.finish(false)
+	})
+}
+
+// What was sent is handed on as it is at the store, version by version, and nothing
+// that the store refused or that is large.
+func TestKeeperGetsWhatIsAtTheStore(t *testing.T) {
+	got := map[client.DataID][]byte{}
+	o := Options{Keep: func(c client.Content, data []byte) {
+		if assert.EqualValues(t, c.Size, len(data)) {
+			got[c.Data] = data
+		}
+	}, Increment: 200 << 10}
+	in(t, o, func(t *testing.T, w *world) {
+		f := w.create("f")
+		f.append(40)
+		f.flush()
+		w.store.fail(1, fault{faultRefuse, 0})
+		f.append(30)
+		f.close()
+		large := w.create("large")
+		large.append(keepMax + 1)
+		large.close()
+		w.create("empty").close()
+		w.finish(false)
+		assert.Len(t, got, 2)
+		for _, v := range w.store.everything() {
+			if n := len(v); n > 0 && n <= keepMax {
+				assert.True(t, slices.ContainsFunc(slices.Collect(maps.Values(got)), func(b []byte) bool { return string(b) == v }))
+			}
+		}
 	})
 }

@@ -40,6 +40,14 @@ type BaseReader interface {
 	ReadAt(ctx context.Context, workspace string, c client.Content, p []byte, off int64) (int, error)
 }
 
+// Keeper takes the bytes of a small content that is at the store from now on, before
+// anybody is told of it: programs read back what they wrote. It is called from the
+// queue's goroutines with no lock held, and the bytes are its own.
+type Keeper func(c client.Content, data []byte)
+
+// keepMax is the largest content in bytes that a [Keeper] is given.
+const keepMax = 64 << 10
+
 // WriteMode says what close promises.
 type WriteMode int
 
@@ -74,6 +82,7 @@ type Options struct {
 	HeldNames    []string          // patterns of temporary names, nil: DefaultHeldNames
 	Policies     map[string]Policy // by workspace, for what differs there; not changed after Open
 	Base         BaseReader        // nil: read from the store
+	Keep         Keeper            // nil: nobody keeps what was published
 	Logger       logrus.FieldLogger
 	Registerer   prometheus.Registerer
 	Now          func() time.Time

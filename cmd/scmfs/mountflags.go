@@ -99,7 +99,7 @@ func (m *mountFlags) flags(cmd *cobra.Command) {
 	f.DurationVar(&m.retry, "retry-timeout", 5*time.Minute, "how long an upload without progress is retried before it is stuck; in async mode an outage is waited for")
 	f.DurationVar(&m.stall, "stall-timeout", time.Minute, "how long a server may be silent in the middle of a request before it is made again")
 	f.DurationVar(&m.stopTimeout, "stop-timeout", 2*time.Minute, "how long a stop waits for uploads; the rest is kept for the next mount")
-	f.Var(&m.cacheSize, "cache-size", "memory for content that was read")
+	f.Var(&m.cacheSize, "cache-size", "memory for content that was read, and a 32nd of it for small files that were written")
 	f.IntVar(&m.streams, "read-streams", 1, "connections on which one large file is read; more help where one does not fill the line")
 	f.StringVar(&m.cacheDir, "cache-dir", "", "directory for content that was read (default: none)")
 	f.Var(&m.cacheMax, "cache-max-size", "bytes in --cache-dir")

@@ -108,7 +108,7 @@ func (m *mountFlags) start(ctx context.Context, log *logrus.Logger) (_ *running,
 	}
 	o := m.writeback()
 	o.Policies = queuePolicies
-	o.Base, o.Logger, o.Registerer = baseReader{r.client, r.cache}, log, reg
+	o.Base, o.Keep, o.Logger, o.Registerer = baseReader{r.client, r.cache}, r.cache.Keep, log, reg
 	if r.queue, err = writeback.Open(disk.OS(), m.stateDir, func(ws string) writeback.Store { return r.client.Workspace(ws) }, o); err != nil {
 		return nil, inUse(err)
 	}

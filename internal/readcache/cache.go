@@ -17,6 +17,8 @@ type Cache struct {
 	disk  *disk // nil without Options.Dir
 	stats counters
 
+	recent *recent
+
 	ctx    context.Context // of all fetches
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // every goroutine
@@ -42,8 +44,8 @@ func New(o Options) (*Cache, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cache{o: o, log: o.Logger, objects: map[client.DataID]*object{}}
-	c.arena.max = int(o.Memory / pageSize)
+	c := &Cache{o: o, log: o.Logger, objects: map[client.DataID]*object{}, recent: newRecent(o.Memory)}
+	c.arena.max = int((o.Memory - c.recent.max) / pageSize)
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if o.Dir != "" {
 		if c.disk, err = openDisk(o); err != nil {
@@ -78,6 +80,7 @@ func (c *Cache) Close() error {
 	}
 	c.cancel()
 	c.mu.Unlock()
+	c.recent.drop()
 	c.wg.Wait()
 
 	c.mu.Lock()

@@ -30,6 +30,9 @@
 // What goes first is what is oldest, but for a large content that one reader goes
 // through: what it has left behind is used again at once (spent.go).
 //
+// Small contents that this process has just sent are kept apart from all that, by
+// bytes, for programs that read back what they wrote (recent.go).
+//
 // Errors. A body that breaks is opened again at the byte where it broke; a
 // second break at the same byte is the error of every read that waits there.
 // Nothing is remembered of a failure: the next read tries again. A read returns
@@ -38,6 +41,6 @@
 // The context of a read bounds its waiting only. A ranged fetch nobody waits for
 // any more is cancelled; a stream lives as long as a reader wants it.
 //
-// Lock order: Cache.mu, then disk.mu. Neither is held across a call of Source,
-// file operations, or a channel operation that could block.
+// Lock order: Cache.mu, then disk.mu or recent.mu. None is held across a call of
+// Source, file operations, or a channel operation that could block.
 package readcache

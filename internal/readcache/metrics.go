@@ -25,7 +25,7 @@ type Stats struct {
 	Evictions    int64 // blocks dropped from memory
 	Corrupt      int64 // damaged files found in the disk cache
 
-	Memory    int64 // bytes of pages in use, in-flight ones included
+	Memory    int64 // bytes of pages in use, in-flight ones and what was written here included
 	Allocated int64 // bytes taken from the system
 	Blocks    int   // blocks in memory
 	Objects   int   // contents known
@@ -42,7 +42,10 @@ func (c *Cache) Stats() Stats {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	s.Memory = int64(c.arena.used()) * pageSize
+	c.recent.mu.Lock()
+	kept := c.recent.bytes
+	c.recent.mu.Unlock()
+	s.Memory = int64(c.arena.used())*pageSize + kept
 	s.Allocated = int64(c.arena.made) * pageSize
 	s.Blocks = c.blocks.n
 	s.Objects = len(c.objects)

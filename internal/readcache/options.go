@@ -37,7 +37,8 @@ const (
 // Options are the optional parts of a [Cache]. The zero value works.
 type Options struct {
 	// Memory bounds the bytes of content in memory, those being received
-	// included. 0 is [DefaultMemory]; the smallest value is two blocks.
+	// included. 0 is [DefaultMemory]; the smallest value is two blocks. From 64 MiB
+	// on a 32nd of it is for what was written here, see [Cache.Keep].
 	Memory int64
 	// BlockSize is the unit of eviction and of the disk cache in bytes, a
 	// multiple of 64 KiB. 0 is [DefaultBlockSize].

@@ -37,6 +37,11 @@ func (r *Reader) View(ctx context.Context, n int, off int64) (*View, error) {
 		return nil, err
 	}
 	end := min(off+int64(n), r.content.Size)
+	if r.kept != nil && off < end {
+		r.c.stats.hits.Add(1)
+		r.c.stats.served.Add(end - off)
+		return &View{c: r.c, slices: [][]byte{r.kept[off:end]}, n: int(end - off)}, nil
+	}
 	// Have it all fetched, holding nothing.
 	var plan plan
 	for at := off; at < end; {
