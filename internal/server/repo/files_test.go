@@ -3,7 +3,9 @@ package repo
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 
@@ -345,4 +347,36 @@ func TestIDCollision(t *testing.T) {
 	dir := f.mkdir("/a")
 	f.ids.serial.Add(^uint32(0))
 	assert.NotEqual(t, dir, f.mkdir("/b"))
+}
+
+// Changes share a transaction, and one that removes files can empty a whole leaf of
+// the database. The files beside it are there all the same.
+func TestCurrentBesideAnEmptiedLeaf(t *testing.T) {
+	f := newFixture(t, Options{})
+	var ids []string
+	for i := range 400 {
+		f.tick(1000)
+		ids = append(ids, str(f.put("ws", named(fmt.Sprint("f", i), wire.RootDirID), "x"), "id"))
+	}
+	slices.Sort(ids)
+	undo := errors.New("not to be committed")
+	lost := 0
+	for i := range 300 {
+		err := f.changeWorkspace("ws", func(w *wsTx) error {
+			for _, id := range ids[i+1 : i+100] {
+				var gone []string
+				if err := w.removeFile(id, &gone); err != nil {
+					return err
+				}
+			}
+			if _, err := w.current(ids[i]); err != nil {
+				lost++
+			}
+			_, err := w.current(ids[i+1])
+			assert.Error(t, err, "it was removed")
+			return undo
+		})
+		require.ErrorIs(t, err, undo)
+	}
+	assert.Zero(t, lost)
 }

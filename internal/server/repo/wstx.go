@@ -155,6 +155,13 @@ func (w *wsTx) current(id string) (*fileRecord, error) {
 	} else {
 		k, v = c.Prev()
 	}
+	if k == nil {
+		// Prev stops at a leaf that another change of this group has emptied; Next
+		// does not.
+		for n, b := c.Seek([]byte(id)); isVersionOf(n, id); n, b = c.Next() {
+			k, v = n, b
+		}
+	}
 	if !isVersionOf(k, id) {
 		return nil, Errorf(wire.CodeFileNotFound, "file not exist: id=%s", id)
 	}
