@@ -51,12 +51,17 @@ func (k *call) take(h http.Header, body io.Reader, token string) error {
 		return err
 	}
 	if k.inHeader != "" {
-		err = decodeHeader(h.Get(k.inHeader), k.out)
+		b, err = headerJSON(h.Get(k.inHeader))
 	} else if e := k.errorIn(b, token); e != nil {
 		return e
-	} else if k.out != nil {
+	}
+	switch {
+	case err != nil:
+	case k.quick != nil && k.quick(b):
+		return nil
+	case k.out != nil:
 		err = json.Unmarshal(b, k.out)
-	} else if b = bytes.TrimSpace(b); len(b) > 0 && !json.Valid(b) {
+	case len(bytes.TrimSpace(b)) > 0 && !json.Valid(b):
 		// Where nothing is expected some handlers send a JSON string (part 1 section
 		// 1.7), and only what stands between us and the store sends anything else.
 		err = errors.New("a page of something else")

@@ -33,6 +33,7 @@ type call struct {
 	inHeader string                             // the answer's JSON is in this header, not in the body
 	out      any                                // the JSON goes here
 	accept   func() error                       // then judges out
+	quick    func([]byte) bool                  // reads it without out and accept; false: it did not understand
 	takeList func(*elements) error              // takes a JSON array instead of out
 	each     func(http.Header, io.Reader) error // takes the body as it comes
 	handOver bool                               // the body goes to the caller, in opened

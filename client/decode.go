@@ -1,7 +1,6 @@
 package client
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -74,17 +73,14 @@ func workspaceOf(r *wire.WorkspaceRecord) (Workspace, error) {
 		Directories: r.EnableDirectory == nil || *r.EnableDirectory}, nil
 }
 
-// decodeHeader reads E(JSON) from a response header.
-func decodeHeader(value string, v any) error {
+// headerJSON returns what is in a response header as E(JSON).
+func headerJSON(value string) ([]byte, error) {
 	if value == "" {
-		return fmt.Errorf("the answer lacks its header")
+		return nil, errors.New("the answer lacks its header")
 	}
 	s, err := wire.Unescape(value)
 	if err != nil {
-		return fmt.Errorf("header: %w", err)
+		return nil, fmt.Errorf("header: %w", err)
 	}
-	if err := json.Unmarshal([]byte(s), v); err != nil {
-		return fmt.Errorf("header: %w", err)
-	}
-	return nil
+	return []byte(s), nil
 }

@@ -204,6 +204,7 @@ func (s *Store) createFile(ctx context.Context, op string, nf NewFile, k *call, 
 	var f File
 	k.op, k.name, k.method, k.path, k.kind, k.out = op, nf.Name, http.MethodPost, "/files/", "POST /files", &out
 	k.accept = func() (err error) { f, err = fileOf(&out.File); return err }
+	k.quick = func(b []byte) (ok bool) { f, ok = scanAnswer(b); return ok }
 	k.header = http.Header{wire.HeaderDescription: {nf.description()}}
 	return settle(ctx, s.c, k, func() File { return f }, look)
 }
@@ -214,6 +215,7 @@ func (k *call) answersFile(header string) func() File {
 	var f File
 	k.inHeader, k.out = header, &rec
 	k.accept = func() (err error) { f, err = fileOf(&rec); return err }
+	k.quick = func(b []byte) (ok bool) { f, ok = scanRecord(b); return ok }
 	return func() File { return f }
 }
 

@@ -22,6 +22,13 @@ func listRow(i int) string {
 	return fmt.Sprintf(`{ "id" : "6b06aac35f636c00%08x" , "name" : "file-%07d.dat" , "directory_id" : "6b06aac351000100422bb606" , "major_version" : 1 , "minor_version" : 0 , "user" : "admin" , "update_user" : "admin" , "create_time" : 1795599043656 , "update_time" : 1795599043656 , "data_create_time" : 1795599043656 , "size" : 1 , "data_id" : "6b06aac3510001004%07x" , "mime_type" : "" , "custom_metadata" : { "posix" : "{\"mtime\":\"1795599043.649923611\",\"major\":1}" } }`, i, i, i)
 }
 
+// wholeRecord is a file as servers print it when nobody selects fields.
+const wholeRecord = `{"id":"6553f100510003001a2b3c01","name":"a","directory_id":"000000000000000000000000","batch_id":"","major_version":1,"minor_version":0,"type":0,
+	"class_id":null,"class_properties":{},"user":"admin","update_user":"admin","create_time":1700000000999,"update_time":1700000000999,"create_month":"202311",
+	"data_create_time":1700000000999,"data_type":0,"size":4096,"data_id":"6553f100510003001a2b3c02","site_list":[{"site_id":1,"last_access_time":1700000000999,"create_time":1700000000999,"ws_version":1}],
+	"title":"t","author":null,"mime_type":"application/octet-stream","md5":"bTU=","etag":null,"custom_metadata":{"posix":"{}"},"bucket_id":null,"external_data":{},"version_serial":null,"transaction_id":"",
+	"access_history":[{"site_id":1,"last_access_time_his":[1700000000999]}],"delete_marker":false,"status":0,"tags":[],"custom_tag":{"k":"v"}}`
+
 func listBody(n int) []byte {
 	rows := make([]string, n)
 	for i := range rows {
@@ -83,6 +90,8 @@ func TestScanFilesUnderstandsWhatServersPrint(t *testing.T) {
 		"escapes":        `[{"id":"6553f100510003001a2b3c01","name":"\u00e9\ud83d\ude00\n\t\"\\\/ü"}]`,
 		"same user":      `[{"id":"6553f100510003001a2b3c01","user":"u"},{"id":"6553f100510003001a2b3c02","user":"u"},{"id":"6553f100510003001a2b3c03"}]`,
 		"metadata twice": `[{"id":"6553f100510003001a2b3c01","custom_metadata":{"a":"1"},"custom_metadata":{"b":"2"}}]`,
+		"whole":          "[" + wholeRecord + "]",
+		"twice":          `[{"id":"6553f100510003001a2b3c01","title":"t","title":null,"tags":[],"tags":null,"custom_tag":{"a":"b"},"custom_tag":null,"md5":"m","site_list":[null,{"site_id":null}],"delete_marker":null}]`,
 		"named twice":    `[{"id":"6553f100510003001a2b3c01","name":"a","name":"b","size":1,"size":2,"user":"u","user":null}]`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -100,7 +109,7 @@ func TestScanFilesLeavesTheRestAlone(t *testing.T) {
 	for _, body := range []string{
 		``, `null`, `{}`, `[`, `[{}]`, `[{"id":"x"}]`, `[` + row + `"size":-1}]`, `[` + row + `"size":{"$numberLong":"10"}}]`,
 		`[` + row + `"size":1.0}]`, `[` + row + `"size":1e3}]`, `[` + row + `"size":01}]`, `[` + row + `"size":9223372036854775808}]`,
-		`[` + row + `"Name":"folded"}]`, `[` + row + `"title":"t"}]`, `[` + row + `"custom_metadata":{"a":1}}]`,
+		`[` + row + `"Name":"folded"}]`, `[` + row + `"tags":["t"]}]`, `[` + row + `"class_properties":{"a":1}}]`, `[` + row + `"site_list":[1]}]`, `[` + row + `"delete_marker":0}]`, `[` + row + `"delete_marker":tru}]`, `[` + row + `"external_data":[[[[[[[[[]]]]]]]]]}]`, `[` + row + `"external_data":[1.5]}]`, `[` + row + `"external_data":nul}]`, `[` + row + `"custom_metadata":{"a":1}}]`,
 		`[` + row + `"name":"` + "\xff" + `"}]`, `[` + row + `"name":"` + "\n" + `"}]`, `[` + row + `"name":"\x"}]`, `[` + row + `"name":"cut`,
 		`[` + row + `"name":"a"}] x`, `[` + row + `"name":"a"},]`, `[` + row + `"name":"a",}]`, `[` + row + `"name":"a"`, `[` + row + `"name":"\`,
 	} {
@@ -177,6 +186,68 @@ func fetchFiles(b []byte) (files []File, err error) {
 	h := held{c: c}
 	defer h.release()
 	return fetchList(context.Background(), &h, &call{op: "list files", path: "/files/"}, maxPage, fileRows())
+}
+
+// The answer of what makes a file is scanned as well.
+func TestScanAnswer(t *testing.T) {
+	body := []byte(`{"file":` + wholeRecord + `}`)
+	want, err := byReflection([]byte("[" + wholeRecord + "]"))
+	require.NoError(t, err)
+	got, ok := scanAnswer(body)
+	require.True(t, ok)
+	assert.Equal(t, want[0], got)
+	got, ok = scanRecord([]byte(wholeRecord))
+	require.True(t, ok)
+	assert.Equal(t, want[0], got)
+	for _, b := range []string{``, `{}`, `null`, `{"file":null}`, `{"file":{}}`, `{"files":{}}`, string(body) + "x", string(body[:len(body)-1])} {
+		_, ok = scanAnswer([]byte(b))
+		assert.False(t, ok, b)
+		_, ok = scanRecord([]byte(b))
+		assert.False(t, ok, b)
+	}
+}
+
+// FuzzScanAnswer: whatever is understood is what encoding/json makes of it.
+func FuzzScanAnswer(f *testing.F) {
+	f.Add([]byte(`{"file":` + wholeRecord + `}`))
+	f.Add([]byte(`{"file":{"id":"6553f100510003001a2b3c01","title":"a","tags":[]},"file":{"title":null,"custom_tag":{"a":null}}}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		got, ok := scanAnswer(b)
+		if !ok {
+			return
+		}
+		var out struct {
+			File wire.FileRecord `json:"file"`
+		}
+		require.NoError(t, json.Unmarshal(b, &out))
+		want, err := fileOf(&out.File)
+		require.NoError(t, err)
+		assert.Equal(t, want, got)
+	})
+}
+
+func BenchmarkAnswer(b *testing.B) {
+	body := []byte(`{"file":` + wholeRecord + `}`)
+	b.Run("scan", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, ok := scanAnswer(body); !ok {
+				b.Fatal("not understood")
+			}
+		}
+	})
+	b.Run("json", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			var out struct {
+				File wire.FileRecord `json:"file"`
+			}
+			if err := json.Unmarshal(body, &out); err != nil {
+				b.Fatal(err)
+			}
+			_, _ = fileOf(&out.File)
+		}
+	})
 }
 
 // FuzzScanFiles: whatever is understood is what encoding/json makes of it.

@@ -106,6 +106,45 @@ func (s *Scan) Null() bool {
 	return true
 }
 
+// Bool reads true or false.
+func (s *Scan) Bool() bool {
+	s.blanks()
+	for _, word := range [...]string{"true", "false"} {
+		if !s.bad && len(s.b)-s.i >= len(word) && string(s.b[s.i:s.i+len(word)]) == word {
+			s.i += len(word)
+			return word == "true"
+		}
+	}
+	s.bad = true
+	return false
+}
+
+// maxDepth bounds how deep Skip goes.
+const maxDepth = 8
+
+// Skip reads a value of any kind, whole numbers as Int does, at most eight arrays or
+// objects deep. Whoever skips a member knows its name: encoding/json takes one that
+// differs in case for the same.
+func (s *Scan) Skip() { s.skip(maxDepth) }
+
+func (s *Scan) skip(depth int) {
+	s.blanks()
+	switch {
+	case s.bad || s.i == len(s.b) || depth == 0:
+		s.bad = true
+	case s.b[s.i] == '"':
+		s.Text()
+	case s.b[s.i] == '{':
+		s.Object(func([]byte) { s.skip(depth - 1) })
+	case s.b[s.i] == '[':
+		s.Array(func() { s.skip(depth - 1) })
+	case s.b[s.i] == 't', s.b[s.i] == 'f':
+		s.Bool()
+	case !s.Null():
+		s.Int()
+	}
+}
+
 // Int reads a whole number of at most 18 digits; no fraction, no exponent.
 func (s *Scan) Int() int64 {
 	minus := s.is('-')
