@@ -31,13 +31,13 @@ func scanRecord(b []byte) (File, bool) {
 // scanAnswer reads the answer of what makes a file: its record as member "file".
 func scanAnswer(b []byte) (File, bool) {
 	s := scan.New(b)
-	f := newScanned()
+	f, none := newScanned(), File{}
 	s.Object(func(key []byte) {
 		if string(key) != "file" {
 			s.Fail()
 			return
 		}
-		s.Object(func(key []byte) { scanFile(s, string(key), &f, &File{}) })
+		s.Object(func(key []byte) { scanFile(s, string(key), &f, &none) })
 	})
 	return f, s.End() && scannedWell(&f)
 }

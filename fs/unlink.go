@@ -49,9 +49,9 @@ func (n *fileNode) remove(ctx context.Context) syscall.Errno {
 	// no record there is nothing else that would delete the file.
 	if d != nil && (d.Dirty() || !published) {
 		n.keepDraft(d)
-		end := d.Discard
-		if !published {
-			end = d.Remove
+		end := d.Remove
+		if published {
+			end = d.Discard // the file itself goes below
 		}
 		if err := end(); err != nil {
 			return errnoOf(ctx, err)

@@ -87,7 +87,7 @@ func (d *Draft) clean(ctx context.Context) error {
 	}
 	d.mu.Unlock()
 	if made != "" {
-		if err := d.store().DeleteFile(ctx, made); err != nil && client.KindOf(err) != client.NotExist {
+		if err := d.deleteFile(ctx, made); err != nil {
 			return err
 		}
 	}
@@ -99,7 +99,7 @@ func (d *Draft) clean(ctx context.Context) error {
 		// By the name alone it may be somebody else's, of the same content: an empty
 		// file, made again. What came from a breakpoint file is known by its data id.
 		if ours := f.ID == id || name != "" || d.q.foreignIDs.Load(); done && ours {
-			if err := d.store().DeleteFile(ctx, f.ID); err != nil && client.KindOf(err) != client.NotExist {
+			if err := d.deleteFile(ctx, f.ID); err != nil {
 				return err
 			}
 		}
@@ -113,6 +113,15 @@ func (d *Draft) clean(ctx context.Context) error {
 	d.cleanedLocked()
 	d.mu.Unlock()
 	return d.journal()
+}
+
+// deleteFile removes a file, or finds it gone.
+func (d *Draft) deleteFile(ctx context.Context, id client.FileID) error {
+	err := d.store().DeleteFile(ctx, id)
+	if client.KindOf(err) == client.NotExist {
+		return nil
+	}
+	return err
 }
 
 // cleanedLocked notes that nothing of a discarded draft is left to do.
