@@ -37,10 +37,11 @@ func (d *Draft) promise(ctx context.Context, closed bool) error {
 	})
 }
 
-// promiseSealed promises what is being published, and nothing that was written since.
-func (d *Draft) promiseSealed(ctx context.Context, s *seal) error {
+// promiseClosed promises what was closed as generation gen, and nothing that was
+// written since.
+func (d *Draft) promiseClosed(ctx context.Context, gen, size int64) error {
 	return d.promiseOf(ctx, false, func() *promised {
-		return &promised{s.gen, s.size, d.mu.partial, d.mu.extents.clip(s.size), d.mu.origin}
+		return &promised{gen, size, d.mu.partial, d.mu.extents.clip(size), d.mu.origin}
 	})
 }
 

@@ -85,8 +85,8 @@ func (d *Draft) temporaryLocked() bool {
 
 // Closed names the content that a Seal fixed.
 type Closed struct {
-	d   *Draft
-	gen int64
+	d         *Draft
+	gen, size int64
 }
 
 // Seal fixes the present content and begins to publish it: a write to it waits
@@ -101,7 +101,7 @@ func (d *Draft) Seal() (Closed, bool) {
 		return Closed{}, false
 	}
 	d.closeLocked()
-	s := Closed{d, d.mu.closing}
+	s := Closed{d, d.mu.closing, d.mu.closedSize}
 	d.mu.Unlock()
 	d.q.start(d)
 	return s, true
@@ -115,12 +115,15 @@ func (s Closed) Wait(ctx context.Context) (client.File, error) {
 	t := s.d.Target()
 	if s.d.q.rules(t.Workspace).writeMode == Async && !t.Partial {
 		s.d.mu.Lock()
-		over := s.d.mu.published >= s.gen
+		// What was unstuck is being written again: its next close promises it.
+		over := s.d.mu.published >= s.gen || s.d.mu.closing < s.gen
 		s.d.mu.Unlock()
 		if over {
 			return client.File{}, nil
 		}
-		return client.File{}, s.d.promise(ctx, true)
+		// Seal closed it. To close it here again would forgive a refusal that came
+		// meanwhile, and start nothing.
+		return client.File{}, s.d.promiseClosed(ctx, s.gen, s.size)
 	}
 	return s.d.waitFor(ctx, s.gen)
 }

@@ -171,7 +171,7 @@ func (q *Queue) Close() error {
 		d.mu.Unlock()
 		switch {
 		case keep && s != nil:
-			errs = append(errs, d.promiseSealed(ctx, s))
+			errs = append(errs, d.promiseClosed(ctx, s.gen, s.size))
 		case keep:
 			errs = append(errs, d.promise(ctx, false))
 		}

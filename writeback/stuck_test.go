@@ -108,6 +108,36 @@ func TestStuckWrittenOn(t *testing.T) {
 	})
 }
 
+// A refusal that comes before the end of the close was waited for stays one: the
+// draft is not taken for one that is on its way, with nobody who works on it.
+func TestStuckBeforeTheCloseWasWaitedFor(t *testing.T) {
+	in(t, Options{Conflict: ConflictFail, WriteMode: Async}, func(t *testing.T, w *world) {
+		w.has("f", 50)
+		f := w.open("f", true)
+		f.append(150)
+		w.store.put("f", w.fresh(33))
+		closed, ok := f.d.Seal()
+		require.True(t, ok)
+		require.NoError(t, w.q.Drain(w.ctx))
+		require.Equal(t, Stuck, f.d.State())
+		_, err := closed.Wait(w.ctx)
+		require.NoError(t, err, "it is durable here, which is what an asynchronous close waits for")
+		assert.Equal(t, Stuck, f.d.State())
+		id, data := f.d.ID(), f.data
+		f.release()
+		w.restart(t, true)
+		p := w.q.Pending()
+		require.Len(t, p, 1)
+		assert.Equal(t, "stuck", p[0].State)
+		var out bytes.Buffer
+		require.NoError(t, w.q.Export(t.Context(), id, &out))
+		assert.Equal(t, data, out.Bytes())
+		require.NoError(t, w.q.Discard(id))
+		w.names, w.once = map[string]*promise{}, map[string]string{}
+		w.finish(false)
+	})
+}
+
 // A commit whose outcome is unknown when everything is given up is asked about
 // when it is retried, though its content was changed since.
 func TestStuckInDoubt(t *testing.T) {
