@@ -162,6 +162,7 @@ func (n *fileNode) adopt(rec client.File) {
 		return
 	}
 	n.setLocked(&rec, decodePosix(rec.Metadata), now)
+	n.letGoLocked()
 }
 
 func (n *fileNode) setLocked(rec *client.File, px posix, now time.Time) {
@@ -192,37 +193,6 @@ func (n *fileNode) leave(leaving bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.leaving = leaving
-}
-
-// live returns the draft that is the file's content at present, nil when the
-// store's is.
-func (n *fileNode) live() *writeback.Draft {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.liveLocked()
-}
-
-func (n *fileNode) liveLocked() *writeback.Draft {
-	if n.draft == nil && !n.detached {
-		// Closed and not published yet, and the kernel had forgotten the node.
-		if d, ok := n.ws.fs.queue.ForFile(n.ws.name, n.id); ok && n.behindLocked(d) {
-			n.draft = d
-		}
-	}
-	if n.draft != nil && n.opens == 0 && n.rec != nil && !n.behindLocked(n.draft) {
-		n.draft = nil
-	}
-	return n.draft
-}
-
-// behindLocked tells whether the draft has something that the node does not know
-// from the store yet.
-func (n *fileNode) behindLocked(d *writeback.Draft) bool {
-	if n.rec == nil || d.Dirty() {
-		return d.Ahead()
-	}
-	f, ok := d.Published()
-	return ok && d.Ahead() && f.Version.Major > n.rec.Version.Major
 }
 
 // knows tells whether the node has seen a version already: whoever waited for the

@@ -307,15 +307,59 @@ func TestListingOfADirectoryThatIsGone(t *testing.T) {
 
 func TestBelieved(t *testing.T) {
 	t0 := time.Unix(1000, 0)
-	for name, c := range map[string]struct{ took, want time.Duration }{
-		"quick":     {100 * time.Millisecond, time.Second},
-		"long":      {5 * time.Second, 10 * time.Second},
-		"very long": {5 * time.Minute, 5*time.Minute + 30*time.Second},
+	for name, c := range map[string]struct {
+		took, want time.Duration
+		rows       int
+	}{
+		"quick":          {100 * time.Millisecond, time.Second, 10_000},
+		"long":           {5 * time.Second, 10 * time.Second, 10_000},
+		"very long":      {5 * time.Minute, 5*time.Minute + 30*time.Second, 10_000},
+		"many rows":      {time.Second, 11 * time.Second, 100_000},
+		"very many rows": {10 * time.Second, 40 * time.Second, 1_000_000},
 	} {
 		t.Run(name, func(t *testing.T) {
-			assert.Equal(t, c.want, believed(t0, t0.Add(c.took), time.Second).Sub(t0))
+			assert.Equal(t, c.want, believed(t0, t0.Add(c.took), time.Second, c.rows).Sub(t0))
 		})
 	}
+	assert.Equal(t, time.Hour, believed(t0, t0.Add(time.Second), time.Hour, 100_000).Sub(t0), "what the operator set is enough")
+}
+
+// 9.7 What a long directory costs does not grow faster than its length.
+func TestGoingThroughALongDirectory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, store := newTestListing(t, true)
+		var names []string
+		for i := range manyRows * 3 / 2 {
+			names = append(names, fmt.Sprintf("f%05d", i))
+		}
+		store.put(t, names...)
+		listAll(t, l)
+		store.all.count()
+		// 11,000 a second, each of them and one that there is not.
+		for i, name := range names {
+			if i%100 == 0 {
+				time.Sleep(9 * time.Millisecond)
+			}
+			_, ok, _, err := l.lookup(t.Context(), name)
+			require.NoError(t, err)
+			require.True(t, ok)
+			_, ok, _, err = l.lookup(t.Context(), name+".tmp")
+			require.NoError(t, err)
+			require.False(t, ok)
+		}
+		assert.Zero(t, store.all.count(), "listed once")
+		time.Sleep(200 * time.Millisecond)
+		require.NoError(t, store.DeleteFile(t.Context(), mustFile(t, store, names[7]).ID))
+		_, ok, _, err := l.lookup(t.Context(), names[7])
+		require.NoError(t, err)
+		assert.False(t, ok, "and not for ever")
+	})
+}
+
+func mustFile(t *testing.T, store *memStore, name string) client.File {
+	f, ok := store.fileNamed(client.RootDir, name)
+	require.True(t, ok)
+	return f
 }
 
 func TestRowBudget(t *testing.T) {

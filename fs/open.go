@@ -115,6 +115,7 @@ func (n *fileNode) closed(h *handle, seal func()) (lastWriter bool) {
 			_ = n.kept.Close()
 		}
 		n.kept, kept, n.keptDraft = nil, n.keptDraft, nil
+		n.letGoLocked()
 	}
 	return lastWriter
 }
