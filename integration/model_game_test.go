@@ -188,7 +188,6 @@ func (g *game) one(o op) error {
 	switch o.kind {
 	case "fault":
 		g.arm(o)
-		fmt.Fprintf(&g.trace, " %s after %d", g.proxy.armed.kind, g.proxy.armed.after)
 		return nil
 	case "kill-server":
 		g.figures.steps++
@@ -234,6 +233,7 @@ func (g *game) arm(o op) {
 	case o.m >= 92:
 		f.kind, f.then = "kill-mount"+suffix, g.killMount
 	}
+	fmt.Fprintf(&g.trace, " %s after %d", f.kind, f.after) // the proxy's from now on
 	g.proxy.arm(f)
 }
 
