@@ -63,7 +63,7 @@ func believed(began, ended time.Time, expiry time.Duration, rows int) time.Time 
 	if rows > manyRows {
 		long = max(long, time.Duration(rows)*expiry/manyRows)
 	}
-	if t := ended.Add(min(long, maxBelief)); long > 0 && t.After(until) {
+	if t := ended.Add(min(long, maxBelief)); t.After(until) {
 		return t
 	}
 	return until

@@ -349,17 +349,13 @@ func TestGoingThroughALongDirectory(t *testing.T) {
 		}
 		assert.Zero(t, store.all.count(), "listed once")
 		time.Sleep(200 * time.Millisecond)
-		require.NoError(t, store.DeleteFile(t.Context(), mustFile(t, store, names[7]).ID))
+		gone, err := store.LookupFile(t.Context(), l.dir, names[7])
+		require.NoError(t, err)
+		require.NoError(t, store.DeleteFile(t.Context(), gone.ID))
 		_, ok, _, err := l.lookup(t.Context(), names[7])
 		require.NoError(t, err)
 		assert.False(t, ok, "and not for ever")
 	})
-}
-
-func mustFile(t *testing.T, store *memStore, name string) client.File {
-	f, ok := store.fileNamed(client.RootDir, name)
-	require.True(t, ok)
-	return f
 }
 
 func TestRowBudget(t *testing.T) {

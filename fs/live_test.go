@@ -31,9 +31,7 @@ func TestNodesLetGoOfTheirDrafts(t *testing.T) {
 			n, draft, err := d.create(ctx, "f", nil)
 			require.NoError(t, err)
 			h := &handle{on: n, writable: true, draft: draft}
-			n.mu.Lock()
-			n.opens, n.writers = 1, 1
-			n.mu.Unlock()
+			n.opened(h)
 			_, err = draft.WriteAt(ctx, []byte("content"), 0)
 			require.NoError(t, err)
 			require.Zero(t, h.publish(ctx, draft, 0))
