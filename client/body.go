@@ -8,10 +8,11 @@ import (
 )
 
 // Body is content to send. Open is called once per attempt, when the first byte
-// is needed; a reader that is an io.Closer is closed. No Read is running any more
-// when the call returns. An Open that gives the
-// same bytes each time lets a call be sent again after an expired session and
-// lets a lost answer be settled by comparison. The zero Body is empty content.
+// is needed; a reader that is an io.Closer is closed, one that is a [FileReader]
+// may be sent from its file. No Read is running any more when the call returns. An
+// Open that gives the same bytes each time lets a call be sent again after an
+// expired session and lets a lost answer be settled by comparison. The zero Body is
+// empty content.
 //
 // A server must never see a body that ends early by mistake, it would take it
 // for the whole: fewer than Size bytes, or an error of the reader, break the
@@ -24,14 +25,6 @@ type Body struct {
 // BytesBody sends b, which must not change until the call returns.
 func BytesBody(b []byte) Body {
 	return Body{Size: int64(len(b)), Open: func() (io.Reader, error) { return bytes.NewReader(b), nil }}
-}
-
-// SectionBody sends n bytes of r from off.
-//
-// net/http would use sendfile only for a whole *os.File: it reads on behind
-// Content-Length to see that nothing is left, so a section cannot qualify.
-func SectionBody(r io.ReaderAt, off, n int64) Body {
-	return Body{Size: n, Open: func() (io.Reader, error) { return io.NewSectionReader(r, off, n), nil }}
 }
 
 // ReaderBody sends all of r, whose length need not be known. It can be sent once:

@@ -108,7 +108,7 @@ func New(seeds []string, o Options) (*Client, error) {
 	dialer := &net.Dialer{Timeout: c.o.ConnectTimeout, KeepAlive: 30 * time.Second}
 	c.http = &http.Client{
 		Transport: &http.Transport{
-			DialContext: dialer.DialContext, TLSClientConfig: o.TLS, Proxy: o.Proxy, TLSHandshakeTimeout: c.o.ConnectTimeout,
+			DialContext: dialPlain(dialer), TLSClientConfig: o.TLS, Proxy: o.Proxy, TLSHandshakeTimeout: c.o.ConnectTimeout,
 			MaxIdleConnsPerHost: c.o.MaxConns, MaxIdleConns: 2 * c.o.MaxConns, IdleConnTimeout: 25 * time.Minute,
 			DisableCompression: true, WriteBufferSize: 64 << 10,
 			// A body is read past the buffer when more than the buffer's size is asked

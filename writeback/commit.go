@@ -125,7 +125,7 @@ func (d *Draft) commit(ctx context.Context, s *seal, bp string) error {
 	recorded := d.mu.recorded || d.mu.promise != nil
 	d.mu.Unlock()
 	if recorded && bp == "" {
-		sum, err := d.crcOf(client.ChecksumCRC32, 0, 0, s.size)
+		sum, err := d.sum(s.size)
 		if err != nil {
 			return err
 		}
@@ -180,8 +180,7 @@ func (d *Draft) send(ctx context.Context, t Target, onto *client.File, nf client
 	case bp != "":
 		return st.UpdateContentFromBreakpoint(ctx, onto.ID, onto.Version, bp)
 	}
-	var sum uint32
-	body := d.section(ctx, 0, size, client.ChecksumNone, 0, &sum)
+	body := d.section(ctx, 0, size)
 	defer d.handed.Store(0)
 	if onto == nil {
 		return st.CreateFile(ctx, nf, body)

@@ -51,6 +51,7 @@ type Draft struct {
 		onto    *client.File  // next version of this file; nil: a new file
 		origin  client.Content
 		extents extents // bytes in the spool; the rest comes from origin
+		sums    sums    // of beginnings of the spool
 		partial bool    // extents count: part of the content is not local
 		untold  bool    // published, and nobody has said that he knows yet
 		unnamed bool    // out of the tables for good

@@ -151,6 +151,7 @@ func (d *Draft) WriteAt(ctx context.Context, p []byte, off int64) (int, error) {
 		}
 		d.unstickLocked()
 		k, err := d.spool.WriteAt(p, off)
+		d.mu.sums.wrote(p[:k], off, part(d.q.rules(d.mu.target.Workspace).increment))
 		n = max(n, k)
 		if k > 0 {
 			d.changedLocked(off)
@@ -244,6 +245,7 @@ func (d *Draft) truncate(ctx context.Context, size int64) error {
 	if size == d.mu.size && d.mu.gen != 0 {
 		return nil
 	}
+	d.mu.sums.cut(size)
 	if err := d.spool.truncate(size); err != nil {
 		return err
 	}

@@ -243,3 +243,14 @@ func (s *spool) discard() error {
 	err := s.mu.file.Close()
 	return errors.Join(err, s.fs.Remove("spool.remove", s.path))
 }
+
+// os returns the operating system's file, nil when there is none, and how much of
+// the content is in it.
+func (s *spool) os() (*os.File, int64) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.mu.file == nil {
+		return nil, 0
+	}
+	return s.mu.file.OS(), s.mu.size
+}

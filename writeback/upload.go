@@ -251,15 +251,26 @@ func (d *Draft) restart(ctx context.Context) error {
 func (d *Draft) increment(ctx context.Context, end int64, last bool) error {
 	d.mu.Lock()
 	u := &d.mu.up
-	name, off, typ, start := u.name, u.acked, u.typ, u.sum
+	name, off, typ, start, rewrites := u.name, u.acked, u.typ, u.sum, u.rewrites
+	known := typ == client.ChecksumNone // does not matter
+	sum := start
+	if typ == client.ChecksumCRC32 {
+		if s, ok := d.mu.sums.of(end); ok {
+			known, sum = true, s
+		}
+	}
 	u.sent = max(u.sent, end)
 	u.doubt = true // until the answer is here
 	d.mu.Unlock()
 	if err := d.q.acquire(ctx); err != nil {
 		return err
 	}
-	sum, began := start, d.q.o.Now()
-	bp, err := d.store().AppendBreakpointFile(ctx, name, off, d.section(ctx, off, end, typ, start, &sum), last)
+	began := d.q.o.Now()
+	body := d.section(ctx, off, end)
+	if !known {
+		body = d.summed(ctx, off, end, typ, start, &sum)
+	}
+	bp, err := d.store().AppendBreakpointFile(ctx, name, off, body, last)
 	d.q.release()
 	d.handed.Store(0)
 	if err != nil {
@@ -270,6 +281,13 @@ func (d *Draft) increment(ctx context.Context, end int64, last bool) error {
 		}
 		return err
 	}
+	d.mu.Lock()
+	if u.rewrites != rewrites {
+		// What was written over meanwhile was sent as it was or as it is. Only the
+		// store knows, and ensure compares with what is here by then.
+		sum = bp.Checksum
+	}
+	d.mu.Unlock()
 	if bp.Size != end || typ != client.ChecksumNone && bp.Checksum != sum {
 		d.mu.Lock()
 		d.mu.up.mismatches++

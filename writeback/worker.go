@@ -247,7 +247,7 @@ func (d *Draft) fail(ctx context.Context, do step, err error) {
 	d.mu.Unlock()
 	if s != nil && s.commit != nil && s.commit.CRC == nil && stream {
 		// The content may change from now on; what was sent must stay recognisable.
-		if sum, cerr := d.crcOf(client.ChecksumCRC32, 0, 0, s.commit.Size); cerr == nil {
+		if sum, cerr := d.sum(s.commit.Size); cerr == nil {
 			s.commit.CRC = &sum
 		}
 	}

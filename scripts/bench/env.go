@@ -20,13 +20,14 @@ import (
 
 // env is a server and a mount of it, each in a process of its own.
 type env struct {
-	binary, dir, listen, http string
-	fault, extra, counts      string
-	plots, profiles           string
-	rounds, ops, treeFiles    int
-	size, writerSize          int64
-	smallFiles, writers       int
-	report                    *report
+	binary, dir, listen, http   string
+	fault, extra, counts, sizes string
+	sparse                      int64
+	plots, profiles             string
+	rounds, ops, treeFiles      int
+	size, writerSize            int64
+	smallFiles, writers         int
+	report                      *report
 
 	server     *exec.Cmd
 	user, pass string

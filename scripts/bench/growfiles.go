@@ -13,7 +13,7 @@ import (
 
 // growFiles makes, lists and removes directories of more and more files through
 // the mount. What each file costs must not depend on how many there are.
-func (e *env) growFiles(ctx context.Context) error {
+func growFiles(ctx context.Context, e *env) error {
 	speed := newPlot("files of 4 KiB in one directory, 8 threads", "files", "files/s")
 	cost := newPlot("what each of them costs the mount", "files", "CPU us/file")
 	rss := newPlot("memory of the mount", "files", "MiB")

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,21 +19,20 @@ func (e *env) get(ctx context.Context, token string, id client.FileID) (time.Dur
 	return timed(ctx, "curl", "-sf", "-o", "/dev/null", "-H", "x-auth-token: "+token, e.url(client.File{ID: id}))
 }
 
-// growth shows how the cost grows: with the size of a file, and with the number of
-// programs that write at once, and the files of a directory.
-func growth(ctx context.Context, e *env) error {
-	return errors.Join(e.growSize(ctx), e.growWriters(ctx), e.growFiles(ctx))
-}
-
-func (e *env) growSize(ctx context.Context) error {
+func growSize(ctx context.Context, e *env) error {
 	token, err := e.token()
 	if err != nil {
 		return err
 	}
 	p := newPlot("one file, until it is published; and read cold", "MiB", "MB/s")
 	rss := newPlot("memory of the mount after it", "MiB", "MiB")
-	for size := int64(1 << 20); size <= 4*e.size; size *= 4 {
-		local, err := e.source(ctx, size)
+	for _, mib := range strings.Split(e.sizes, ",") {
+		n, err := strconv.ParseInt(mib, 10, 64)
+		if err != nil {
+			return err
+		}
+		size := n << 20
+		local, holes, err := e.sourceOf(ctx, size)
 		if err != nil {
 			return err
 		}
@@ -57,7 +58,7 @@ func (e *env) growSize(ctx context.Context) error {
 			if err := e.mount(); err != nil {
 				return err
 			}
-			if d, err = dd(ctx, local, e.path("large")); err != nil {
+			if d, err = dd(ctx, local, e.path("large"), holes...); err != nil {
 				return err
 			}
 			t.add("mount, write", mbs(d))
@@ -98,7 +99,17 @@ func (e *env) growSize(ctx context.Context) error {
 	return errors.Join(p.save(e.plots, "size-speed.svg"), rss.save(e.plots, "size-memory.svg"))
 }
 
-func (e *env) growWriters(ctx context.Context) error {
+// sourceOf is source, or a file of one hole and the options that make dd keep it.
+func (e *env) sourceOf(ctx context.Context, size int64) (local string, dd []string, err error) {
+	if e.sparse == 0 || size < e.sparse<<20 {
+		local, err = e.source(ctx, size)
+		return local, nil, err
+	}
+	local = filepath.Join(e.dir, "local")
+	return local, []string{"conv=sparse"}, errors.Join(os.WriteFile(local, nil, 0o600), os.Truncate(local, size))
+}
+
+func growWriters(ctx context.Context, e *env) error {
 	const each = 16 << 20
 	local, err := e.source(ctx, each)
 	if err != nil {

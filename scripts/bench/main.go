@@ -36,7 +36,9 @@ func parts() []part {
 		{"small", "create, write and close files of 4 KiB by 1 and 8 threads, beside a bare keep-alive client", small},
 		{"writers", "many programs write at once, beside as many curls", writers},
 		{"programs", "one large and many small files, beside loopback, disk and installed peers", programs},
-		{"growth", "how cost grows: with the file and the writers, beside curl, and with the files of a directory", growth},
+		{"growth-size", "how cost grows with the size of a file, beside curl", growSize},
+		{"growth-writers", "how cost grows with the number of programs that write at once, beside curl", growWriters},
+		{"growth-files", "how cost grows with the files of a directory", growFiles},
 		{"latency", "over links of 1 Gbit/s with 0 to 100 ms round trip, beside curl", latency},
 		{"profiles", "where the mount's processor time and memory go on the five main paths", profiles},
 		{"trees", "cp, rsync, tar, git and rm of a source tree, beside disk and installed peers", trees},
@@ -63,7 +65,9 @@ func run() error {
 	flag.IntVar(&e.treeFiles, "tree-files", 5000, "files of the source tree")
 	loop := flag.String("loopback", "", "serve go-fuse's loopback of this directory at -dir instead (the benchmark starts itself so)")
 	passthrough := flag.Bool("passthrough", false, "with -loopback: let the kernel pass reads and writes through")
-	flag.StringVar(&e.counts, "files", "10000,100000", "files in the directories of the parts listing, inodes and growth")
+	flag.StringVar(&e.counts, "files", "10000,100000", "files in the directories of the parts listing, inodes and growth-files")
+	flag.StringVar(&e.sizes, "sizes", "1,4,16,64,256,1024,4096", "MiB of the files of the part growth-size")
+	flag.Int64Var(&e.sparse, "sparse-from", 0, "from this many MiB on the files of the part growth-size are holes, which need no room on the local disk; 0: none are")
 	flag.IntVar(&e.smallFiles, "small-files", 2000, "files of the part small")
 	flag.IntVar(&e.writers, "writers", 16, "programs of the part writers")
 	flag.Int64Var(&e.writerSize, "writer-size", 128<<20, "bytes that each of them writes")

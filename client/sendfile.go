@@ -1,0 +1,121 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// FileReader is a [Body]'s reader whose next bytes may be a part of an open file.
+// Over a connection without TLS the kernel sends them from there, and this process
+// does not touch them: a quarter of what sending a large file costs otherwise. It
+// is called by one goroutine at a time.
+type FileReader interface {
+	io.Reader
+	// Next returns where the next n bytes are. With n = 0 they are to be Read.
+	Next() (f *os.File, off, n int64)
+	// Skip says that n bytes of those were sent.
+	Skip(n int64)
+}
+
+// plainConn is a TCP connection that sends files by itself. net/http does so for
+// whole files only.
+type plainConn struct{ *net.TCPConn }
+
+func dialPlain(d *net.Dialer) func(ctx context.Context, network, addr string) (net.Conn, error) {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c, err := d.DialContext(ctx, network, addr)
+		if tcp, ok := c.(*net.TCPConn); ok {
+			return plainConn{tcp}, err
+		}
+		return c, err
+	}
+}
+
+// ReadFrom implements io.ReaderFrom.
+func (c plainConn) ReadFrom(r io.Reader) (int64, error) {
+	sent := int64(0)
+	if l, ok := r.(*io.LimitedReader); ok {
+		if src, ok := l.R.(*source); ok {
+			n, err := c.sendFile(src, l.N)
+			l.N -= n
+			if sent = n; err != nil || l.N == 0 {
+				return sent, err
+			}
+		}
+	}
+	n, err := c.TCPConn.ReadFrom(r)
+	return sent + n, err
+}
+
+// sendFile sends up to most bytes as long as they are in a file.
+func (c plainConn) sendFile(src *source, most int64) (sent int64, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return 0, nil // Write tells
+	}
+	for sent < most {
+		n, wait := int64(0), false
+		err := raw.Write(func(fd uintptr) bool {
+			// The source is not held while the connection is waited for: who closes it
+			// must not have to wait as well.
+			n, wait = src.sendTo(int(fd), most-sent)
+			return !wait
+		})
+		if sent += n; err != nil {
+			return sent, err
+		}
+		if n == 0 {
+			break
+		}
+	}
+	return sent, nil
+}
+
+// sendTo hands to a socket what it takes of a file without waiting. 0 without
+// wait: the next bytes have to be read. That is the answer to errors, too: whether
+// the file's or the socket's, the read or the write after it will tell.
+func (s *source) sendTo(socket int, most int64) (sent int64, wait bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.beginLocked() != nil {
+		return 0, false
+	}
+	r, ok := s.mu.r.(FileReader)
+	if !ok {
+		return 0, false
+	}
+	f, off, n := r.Next()
+	if n <= 0 {
+		return 0, false
+	}
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	k := 0
+	cerr := raw.Control(func(fd uintptr) {
+		for {
+			if k, err = unix.Sendfile(socket, int(fd), &off, int(min(n, most))); !errors.Is(err, unix.EINTR) {
+				return
+			}
+		}
+	})
+	if cerr != nil {
+		return 0, false
+	}
+	if errors.Is(err, unix.EAGAIN) {
+		return 0, true
+	}
+	if err != nil || k <= 0 {
+		return 0, false
+	}
+	r.Skip(int64(k))
+	s.n.Add(int64(k))
+	s.w.progress()
+	return int64(k), false
+}
