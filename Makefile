@@ -59,7 +59,7 @@ fuzz:
 
 # Where the server and the mount of the large benchmark live: a local disk.
 BENCH_DIR ?= /var/tmp/scmfs-bench
-BENCH_PARTS ?= sequential random listing inodes write small writers programs trees growth-size growth-writers growth-files latency
+BENCH_PARTS ?= sequential random listing lists inodes write small writers programs trees growth-size growth-writers growth-files latency
 # Such as -rounds 3. The tables are appended to the file.
 BENCH_FLAGS ?= -markdown docs/BENCHMARKS.md
 

@@ -7,7 +7,6 @@ import (
 	"os"
 	"strconv"
 	"strings"
-	"sync/atomic"
 	"time"
 )
 
@@ -50,18 +49,7 @@ func growFiles(ctx context.Context, e *env) error {
 				cpu.add(name, float64((after-before).Microseconds())/float64(n))
 				return nil
 			}
-			each := func(do func(name string) error) error {
-				var next atomic.Int64
-				_, err := together(8, func(int) error {
-					for i := next.Add(1) - 1; i < int64(n) && ctx.Err() == nil; i = next.Add(1) - 1 {
-						if err := do(dir + "/" + fileName(int(i))); err != nil {
-							return err
-						}
-					}
-					return ctx.Err()
-				})
-				return err
-			}
+			each := func(do func(name string) error) error { return eachFile(ctx, dir, n, do) }
 			err = errors.Join(
 				step("create", func() error {
 					return each(func(name string) error { return writeOnly(name, content) })

@@ -31,6 +31,7 @@ func parts() []part {
 		{"sequential", "read one large file, cold and warm, beside curl and a local file", sequential},
 		{"random", "4 KiB cold reads by 1 and 8 jobs, beside a bare keep-alive client", random},
 		{"listing", "ls -l and find of large directories, cold and warm, beside curl", listing},
+		{"lists", "ls -l and find of large directories, beside loopback, disk and installed peers", lists},
 		{"inodes", "memory for each known inode", inodes},
 		{"write", "write one large file by 1 MiB until close returns: published beside curl, async beside the local disk", write},
 		{"small", "create, write and close files of 4 KiB by 1 and 8 threads, beside a bare keep-alive client", small},
@@ -65,7 +66,7 @@ func run() error {
 	flag.IntVar(&e.treeFiles, "tree-files", 5000, "files of the source tree")
 	loop := flag.String("loopback", "", "serve go-fuse's loopback of this directory at -dir instead (the benchmark starts itself so)")
 	passthrough := flag.Bool("passthrough", false, "with -loopback: let the kernel pass reads and writes through")
-	flag.StringVar(&e.counts, "files", "10000,100000", "files in the directories of the parts listing, inodes and growth-files")
+	flag.StringVar(&e.counts, "files", "10000,100000", "files in the directories of the parts listing, lists, inodes and growth-files")
 	flag.StringVar(&e.sizes, "sizes", "1,4,16,64,256,1024,4096", "MiB of the files of the part growth-size")
 	flag.Int64Var(&e.sparse, "sparse-from", 0, "from this many MiB on the files of the part growth-size are holes, which need no room on the local disk; 0: none are")
 	flag.IntVar(&e.smallFiles, "small-files", 2000, "files of the part small")
