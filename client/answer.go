@@ -78,6 +78,7 @@ func (k *call) take(h http.Header, body io.Reader, token string) error {
 // takeRows reads a list, or the error in its place.
 func (k *call) takeRows(body io.Reader, token string) error {
 	e := newElements(body)
+	defer e.release()
 	c, err := e.peek()
 	if err != nil {
 		return cutOff(err)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // maxRecord bounds one row of a list and an answer that is no list, in bytes of
@@ -18,8 +19,9 @@ const maxRecord = 256 << 10
 // whenever more arrive.
 type elements struct {
 	r     io.Reader
-	err   error  // of r, once buf is used up
-	buf   []byte // buf[i:] is not taken yet
+	err   error   // of r, once buf is used up
+	buf   []byte  // buf[i:] is not taken yet
+	own   *[]byte // buf as it was at first
 	i     int
 	begun bool
 	// whole, if not nil, knows a row at the start of a text and returns its length;
@@ -29,7 +31,24 @@ type elements struct {
 	usual int // length of the row before: with less in buf it is not tried
 }
 
-func newElements(r io.Reader) *elements { return &elements{r: r, buf: make([]byte, 0, 64<<10)} }
+// buffers are those of lists that were read. Most lists are of one row or none, and
+// a buffer for each, in a directory too long to be kept, made half of the mount's
+// time that of the garbage collector.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 64<<10); return &b }}
+
+func newElements(r io.Reader) *elements {
+	b := buffers.Get().(*[]byte)
+	return &elements{r: r, buf: *b, own: b}
+}
+
+// release ends the use of e and of the last element.
+func (e *elements) release() {
+	e.buf, e.err = nil, io.ErrClosedPipe
+	if e.own != nil {
+		buffers.Put(e.own)
+		e.own = nil
+	}
+}
 
 // fill reads more behind buf[i:], which moves to the start of the buffer.
 func (e *elements) fill() error {

@@ -23,10 +23,14 @@ const (
 	defaultIncrement = 15 << 20
 	// longIncrement is the longest that is safe on every storage (part 2 section 5.12).
 	longIncrement = 45 << 20
-	// quick is how soon an increment must be through for the next to be long: what a
-	// broken connection costs is at most what three times as long sends.
-	quick = 250 * time.Millisecond
 )
+
+// quickly tells whether an increment of n bytes was through soon enough for the next
+// to be long: what a broken connection costs is a second of sending then. The rate
+// counts, not the time: a long increment would be followed by a short one otherwise.
+func quickly(n int64, took time.Duration) bool {
+	return took.Seconds() <= float64(n)/longIncrement
+}
 
 // end tells where the increment behind acked ends. Each one waits for a sync at
 // the server and a round trip, so a writer who is far ahead on a quick link is

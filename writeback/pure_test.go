@@ -68,6 +68,23 @@ func TestLongIncrements(t *testing.T) {
 	}
 }
 
+// What was through at 45 MiB a second is followed by a long increment, however long
+// it was itself.
+func TestQuickly(t *testing.T) {
+	const mib = 1 << 20
+	for _, c := range []struct {
+		mib  int64
+		took time.Duration
+		want bool
+	}{
+		{15, 330 * time.Millisecond, true}, {15, 340 * time.Millisecond, false},
+		{45, 990 * time.Millisecond, true}, {45, 1010 * time.Millisecond, false},
+		{15, 232 * time.Millisecond, true}, {45, 496 * time.Millisecond, true}, // 1 Gbit/s, a round trip of 100 ms
+	} {
+		assert.Equal(t, c.want, quickly(c.mib*mib, c.took), "%d MiB in %s", c.mib, c.took)
+	}
+}
+
 // Extents are a set of bytes: the same operations on a slice of bools agree.
 func TestExtents(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

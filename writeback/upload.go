@@ -302,7 +302,7 @@ func (d *Draft) increment(ctx context.Context, end int64, last bool) error {
 	d.q.metrics.sent(end - off)
 	d.mu.Lock()
 	u.sum, u.doubt, u.data, u.completed = bp.Checksum, false, bp.Data, bp.Completed
-	u.quick = d.q.o.Now().Sub(began) < quick
+	u.quick = quickly(end-off, d.q.o.Now().Sub(began))
 	d.ackedLocked(bp.Size)
 	d.wakeLocked()
 	d.mu.Unlock()
