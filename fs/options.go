@@ -19,7 +19,7 @@ type Options struct {
 	// The upload goes on when it is over; only the waiting ends. 0 means 2 min.
 	CloseTimeout time.Duration
 	// ListingRows bounds the names held by all cached directory listings
-	// together. 0 means 500,000.
+	// together. 0 means 1,048,576.
 	ListingRows int
 
 	// UID and GID own whatever has no stored owner.
@@ -79,7 +79,7 @@ func (o Options) withDefaults() Options {
 		o.CloseTimeout = 2 * time.Minute
 	}
 	if o.ListingRows == 0 {
-		o.ListingRows = 500_000
+		o.ListingRows = 1 << 20
 	}
 	if o.FileMode == 0 {
 		o.FileMode = 0o644
