@@ -52,6 +52,20 @@ func (c plainConn) ReadFrom(r io.Reader) (int64, error) {
 	return sent + n, err
 }
 
+// Close implements net.Conn. What the server has not taken yet is dropped: the kernel
+// would go on sending a file's pages after the call was given up, and they may be
+// written over by then.
+func (c plainConn) Close() error {
+	if raw, err := c.SyscallConn(); err == nil {
+		queued := 0
+		err := raw.Control(func(fd uintptr) { queued, _ = unix.IoctlGetInt(int(fd), unix.SIOCOUTQ) })
+		if err == nil && queued > 0 {
+			_ = c.SetLinger(0)
+		}
+	}
+	return c.TCPConn.Close()
+}
+
 // sendFile sends up to most bytes as long as they are in a file.
 func (c plainConn) sendFile(src *source, most int64) (sent int64, err error) {
 	raw, err := c.SyscallConn()

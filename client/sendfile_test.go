@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -127,9 +128,9 @@ func TestFilesOverTLSAreRead(t *testing.T) {
 }
 
 // A server that takes nothing more ends the call after the stall timeout, and who
-// ended it does not wait for the socket.
+// ended it does not wait for the socket. What it had not taken then it does not get.
 func TestAFileToAServerThatStalls(t *testing.T) {
-	release := make(chan struct{})
+	release, got := make(chan struct{}), make(chan int64, 1)
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("x-auth-token", token)
 		if r.URL.Path == "/auth/api/v2/salt" {
@@ -137,10 +138,14 @@ func TestAFileToAServerThatStalls(t *testing.T) {
 		}
 		if r.Method == http.MethodPut {
 			<-release
+			n, err := io.Copy(io.Discard, r.Body)
+			assert.Error(t, err)
+			got <- n
 		}
 	}))
 	defer srv.Close()
-	defer close(release)
+	resume := sync.OnceFunc(func() { close(release) })
+	defer resume()
 	c := dial(t, []string{srv.Listener.Addr().String() + "/rootsite"}, func(o *client.Options) { o.StallTimeout = 300 * time.Millisecond })
 	const size = 64 * mib
 	f := fileOf(t, nil)
@@ -150,4 +155,6 @@ func TestAFileToAServerThatStalls(t *testing.T) {
 	require.ErrorContains(t, err, "no progress within the stall timeout")
 	assert.Greater(t, r.off, int64(mib), "the socket was full")
 	assert.Less(t, r.off, int64(size))
+	resume()
+	assert.Less(t, <-got, r.off)
 }
