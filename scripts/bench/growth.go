@@ -39,6 +39,7 @@ func growSize(ctx context.Context, e *env) error {
 		t, peaks := newTable("MB/s"), newTable("mount peak RSS MiB")
 		mbs := func(d time.Duration) float64 { return float64(size) / 1e6 / d.Seconds() }
 		for range e.rounds {
+			settle()
 			d, err := e.post(ctx, token, local, "large")
 			if err != nil {
 				return err
@@ -55,6 +56,7 @@ func growSize(ctx context.Context, e *env) error {
 			if err := e.remove(ctx, "large"); err != nil {
 				return err
 			}
+			settle()
 			if err := e.mount(); err != nil {
 				return err
 			}
@@ -125,6 +127,7 @@ func growWriters(ctx context.Context, e *env) error {
 		t, peaks := newTable("MB/s"), newTable("mount peak RSS MiB")
 		mbs := func(d time.Duration) float64 { return float64(n) * each / 1e6 / d.Seconds() }
 		for round := range e.rounds {
+			settle()
 			d, err := together(n, func(i int) error {
 				_, err := e.post(ctx, token, local, fmt.Sprintf("curl-%d-%d-%d", n, round, i))
 				return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 
 	"github.com/sequoiacm/scmfs/client"
 	"github.com/sequoiacm/scmfs/internal/wire"
@@ -45,6 +46,14 @@ func (e *env) remove(ctx context.Context, name string) error {
 	return ws.DeleteFile(ctx, f.ID)
 }
 
+// settle lets the disk finish with what the side before has left and removed: on a
+// disk that is told of freed blocks (mount option discard), removing a GiB slows
+// down what is written in the second after it, whoever writes.
+func settle() {
+	unix.Sync()
+	time.Sleep(2 * time.Second)
+}
+
 // dd copies a local file in pieces of 1 MiB; it ends when close has returned.
 func dd(ctx context.Context, from, to string, more ...string) (time.Duration, error) {
 	return timed(ctx, "dd", append([]string{"if=" + from, "of=" + to, "bs=1M", "status=none"}, more...)...)
@@ -67,6 +76,7 @@ func write(ctx context.Context, e *env) error {
 	sync, async, cpu, server, rss := newTable("MB/s, close has published"), newTable("MB/s, close is durable here"), newTable("mount CPU s/GiB"), newTable("server CPU s/GiB"), newTable("mount peak RSS MiB")
 	mbs := func(d time.Duration) float64 { return float64(e.size) / 1e6 / d.Seconds() }
 	for range e.rounds {
+		settle()
 		s0, err := cpuOf(e.server.Process.Pid)
 		if err != nil {
 			return err
@@ -88,6 +98,7 @@ func write(ctx context.Context, e *env) error {
 			if err := e.mount("--write-mode", mode); err != nil {
 				return err
 			}
+			settle()
 			before, err := e.cpu()
 			if err != nil {
 				return err
@@ -128,6 +139,7 @@ func write(ctx context.Context, e *env) error {
 			}
 			e.unmount()
 		}
+		settle()
 		beside := filepath.Join(e.dir, "beside")
 		if d, err = dd(ctx, local, beside, "conv=fsync"); err != nil {
 			return err
@@ -169,6 +181,7 @@ func writers(ctx context.Context, e *env) error {
 	}
 	clean := func() error {
 		_, err := all(func(ctx context.Context, i int) error { return e.remove(ctx, name(i)) })
+		settle()
 		return err
 	}
 	speed, cpu, rss := newTable("MB/s, all together"), newTable("mount CPU s/GiB"), newTable("mount peak RSS MiB")
