@@ -1,5 +1,5 @@
 #!/bin/sh
-# Formatting, vet, staticcheck and file length: sh lint.sh STATICCHECK-MODULE
+# Formatting, file length, the client on other systems, vet and staticcheck: sh lint.sh STATICCHECK-MODULE
 set -eu
 bad=$(gofmt -l $(git ls-files '*.go'))
 if [ -n "$bad" ]; then
@@ -15,5 +15,9 @@ if git grep -nE '^(<<<<<<<|>>>>>>>) ' -- .; then
 	echo "conflict markers" >&2
 	exit 1
 fi
+# The client is a library, also for programs elsewhere.
+for os in darwin windows; do
+	GOOS=$os ${GO:-go} build ./client
+done
 ${GO:-go} vet ./...
 ${GO:-go} run "$1" ./...

@@ -5,22 +5,9 @@ import (
 	"errors"
 	"io"
 	"net"
-	"os"
 
 	"golang.org/x/sys/unix"
 )
-
-// FileReader is a [Body]'s reader whose next bytes may be a part of an open file.
-// Over a connection without TLS the kernel sends them from there, and this process
-// does not touch them: a quarter of what sending a large file costs otherwise. It
-// is called by one goroutine at a time.
-type FileReader interface {
-	io.Reader
-	// Next returns where the next n bytes are. With n = 0 they are to be Read.
-	Next() (f *os.File, off, n int64)
-	// Skip says that n bytes of those were sent.
-	Skip(n int64)
-}
 
 // plainConn is a TCP connection that sends files by itself. net/http does so for
 // whole files only.
