@@ -204,6 +204,6 @@ func explains(h []version, sums []string) bool {
 
 // figures are what a run comes to.
 type figures struct {
-	steps, runs, mountKills, serverKills, workerKills, remounts, versions, audits, remote int
-	errnos                                                                                int
+	steps, runs, mountKills, workerKills, remounts, versions, audits, remote int
+	errnos                                                                   int
 }

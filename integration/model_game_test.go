@@ -35,7 +35,9 @@ type game struct {
 	server  sync.Mutex
 	dead    atomic.Bool // the mount was killed by a fault
 	figures figures
-	async   bool // --write-mode of the mount
+	// serverKills is apart from them: a fault kills on a goroutine of the proxy.
+	serverKills atomic.Int64
+	async       bool // --write-mode of the mount
 
 	root   string // directory of the run
 	models []*model
@@ -77,7 +79,7 @@ func (g *game) dismiss() {
 func (g *game) restartServer() {
 	g.server.Lock()
 	defer g.server.Unlock()
-	g.figures.serverKills++
+	g.serverKills.Add(1)
 	g.s.kill()
 	cmd := exec.Command(binary, append([]string{"serve", g.s.dir, "--listen", g.s.addr}, g.s.args...)...)
 	if err := cmd.Start(); err != nil {

@@ -106,9 +106,9 @@ func (g *game) shrink(ops []op, err error) ([]op, error) {
 }
 
 func (g *game) summary() string {
-	f := &g.figures
+	f, serverKills := &g.figures, int(g.serverKills.Load())
 	return fmt.Sprintf("%d steps in %d runs, %d crashes (mount %d, server %d, programs %d), %d remounts, %d faults, %d changes by others, %d looks at the store, %d versions checked, lost 0, duplicated 0",
-		f.steps, f.runs, f.mountKills+f.serverKills+f.workerKills, f.mountKills, f.serverKills, f.workerKills, f.remounts, g.proxy.counts(), f.remote, f.audits, f.versions)
+		f.steps, f.runs, f.mountKills+serverKills+f.workerKills, f.mountKills, serverKills, f.workerKills, f.remounts, g.proxy.counts(), f.remote, f.audits, f.versions)
 }
 
 // Lists of operations that once failed, in testdata/model/*.ops.
