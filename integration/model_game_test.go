@@ -37,7 +37,8 @@ type game struct {
 	figures figures
 	// serverKills is apart from them: a fault kills on a goroutine of the proxy.
 	serverKills atomic.Int64
-	async       bool // --write-mode of the mount
+	killing     sync.Mutex // held over killing the mount
+	async       bool       // --write-mode of the mount
 
 	root   string // directory of the run
 	models []*model
@@ -105,9 +106,17 @@ func (g *game) serving() error {
 }
 
 func (g *game) killMount() {
+	g.killing.Lock()
+	defer g.killing.Unlock()
 	if !g.dead.Swap(true) {
 		g.m.kill()
 	}
+}
+
+// killed waits for a fault that is still killing the mount: it would kill the next.
+func (g *game) killed() {
+	g.killing.Lock()
+	defer g.killing.Unlock()
 }
 
 // path is where the mount has a path of the model.
@@ -304,6 +313,7 @@ func (m *model) midway(s step) []*model {
 
 // recover starts the killed mount again.
 func (g *game) recover() error {
+	g.killed()
 	g.figures.mountKills++
 	g.proxy.arm(nil)
 	g.dismiss()
