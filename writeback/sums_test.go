@@ -81,16 +81,11 @@ func TestWrittenOverWhileTheyAreSent(t *testing.T) {
 		f := w.create("f")
 		f.append(60) // makes no increment yet
 		w.settle()
-		slow := func(d time.Duration) { // before the body is read
-			w.store.mu.Lock()
-			defer w.store.mu.Unlock()
-			w.store.latency = d
-		}
-		slow(time.Second)
+		w.store.delay(time.Second) // before the body is read
 		f.append(150)
 		time.Sleep(time.Second * 3 / 2) // the breakpoint file is made, an increment begins
 		f.write(10, 20)
-		slow(0)
+		w.store.delay(0)
 		f.close()
 		assert.NotContains(t, strings.Join(w.logs.lines, ""), "starting over")
 		w.finish(false)
@@ -101,6 +96,7 @@ func TestWrittenOverWhileTheyAreSent(t *testing.T) {
 // that of what was written.
 func TestDamagedSpoolIsNotPublished(t *testing.T) {
 	in(t, Options{}, func(t *testing.T, w *world) {
+		w.store.delay(time.Second) // nothing is read before it is damaged
 		f := w.create("f")
 		f.append(90)
 		f.append(200) // more than stays in memory, less than a close waits for
