@@ -263,6 +263,9 @@ func (l *listing) lookup(ctx context.Context, name string) (r row, ok bool, ttl 
 		l.since, l.singles = now, 0
 	}
 	l.singles++
+	if len(l.edits) > 0 && len(l.rows) <= pageRows {
+		l.foldLocked() // to count what changed and what went right: it decides about pages
+	}
 	known := len(l.rows) + len(l.edits) // or a few fewer
 	small := !l.at.IsZero() && known <= pageRows
 	probe := !l.huge && l.at.IsZero() && l.singles > fewSingles

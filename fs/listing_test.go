@@ -395,6 +395,34 @@ func TestManyLookupsInAnExpiredDirectory(t *testing.T) {
 	})
 }
 
+// A directory of a page stays one after some of its files were made under another name,
+// or changed: what is not believed any more is read again, and no name by itself.
+func TestManyLookupsAfterChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l, store := newTestListing(t, true)
+		var names []string
+		for i := range pageRows {
+			names = append(names, fmt.Sprintf("f%05d", i))
+		}
+		store.put(t, names...)
+		listAll(t, l)
+		rows, _ := l.snapshot()
+		for i := range 5 {
+			l.set(rows[i])
+			l.set(row{name: fmt.Sprint(".tmp", i), file: rows[i].file})
+			l.drop(fmt.Sprint(".tmp", i))
+		}
+		time.Sleep(2 * time.Second)
+		store.all.count()
+		for _, name := range names[:100] {
+			_, ok, _, err := l.lookup(t.Context(), name)
+			require.NoError(t, err)
+			assert.True(t, ok)
+		}
+		assert.Equal(t, 2, store.all.count(), "listed once")
+	})
+}
+
 // 1.3 What a listing does not have any more is not opened, however short ago its
 // node was looked at.
 func TestFileThatAListingLost(t *testing.T) {
