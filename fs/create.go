@@ -84,11 +84,21 @@ func (d *dirNode) Create(ctx context.Context, name string, flags, mode uint32, o
 	if err != nil {
 		return nil, nil, 0, errnoOf(octx, err)
 	}
+	if likeMkstemp(flags, mode) {
+		draft.MadeByMkstemp()
+	}
 	h := newHandle(n, writing(flags), caller)
 	h.draft = draft
 	n.opened(h)
 	in := d.enter(ctx, entry{file: n}, d.ws.fs.opt.Expiry, out)
 	return in, h, h.openFlags(), 0
+}
+
+// likeMkstemp tells whether a file is created as mkstemp(3) does it, in glibc, rsync
+// and sed. Hardly anybody else opens a new file for reading too and for its owner alone:
+// cp makes it O_WRONLY, and a shell for everybody.
+func likeMkstemp(flags, mode uint32) bool {
+	return flags&(syscall.O_ACCMODE|syscall.O_EXCL) == syscall.O_RDWR|syscall.O_EXCL && mode&0o7777 == 0o600
 }
 
 // appeared tells whether a name that the kernel believes to be free is known to

@@ -2,8 +2,10 @@ package integration
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -158,6 +160,38 @@ func TestPutAsideIsKept(t *testing.T) {
 	files := s.onServer(t)
 	assert.Equal(t, s.id, files["doc.1"].ID)
 	assert.NotEqual(t, s.id, files["doc"].ID)
+}
+
+// 2.12, 8.7 Of mkstemp's names one in 190 has small letters only. It is a temporary
+// one all the same, also for the next run; that name of another program's is a file.
+func TestTemporaryNameThatMaySpellAWord(t *testing.T) {
+	m := newMount(t, newServer(t))
+	s := beforeSave(t, m, "word")
+	made := func(name string, flags int, mode os.FileMode) *os.File {
+		f, err := os.OpenFile(m.ws("word", name), flags|os.O_CREATE|os.O_EXCL, mode)
+		require.NoError(t, err)
+		_, err = f.WriteString("new\n")
+		require.NoError(t, err)
+		require.NoError(t, f.Chmod(0o640))
+		require.NoError(t, f.Sync())
+		return f
+	}
+	for _, name := range []string{".doc.backup", "sedoctets"} {
+		require.NoError(t, made(name, os.O_RDWR, 0o600).Close())
+		require.NoError(t, made(name+"1", os.O_RDWR, 0o600).Close())
+	}
+	defer made(".doc.opened", os.O_RDWR, 0o600).Close()
+	require.NoError(t, made(".doc.config", os.O_WRONLY, 0o600).Close())
+	require.NoError(t, made(".doc.readme", os.O_RDWR, 0o644).Close())
+	m.kill()
+	m.start()
+	assert.ElementsMatch(t, []string{"doc", ".doc.backup1", "sedoctets1", ".doc.config", ".doc.readme"}, slices.Collect(maps.Keys(s.onServer(t))))
+	sh(t, "cd %s && rm .doc.[cor]* *1 .*1 sedoctets", m.ws("word"))
+	before := m.requests()
+	sh(t, "cd %s && mv .doc.backup doc", m.ws("word"))
+	d := m.since(before)
+	assert.Zero(t, d["POST /files"]+d["DELETE /files/{id}"], "%v", d)
+	s.check(t, "new\n", "doc\n")
 }
 
 // 8.6 What is renamed to a temporary name that is for new content only is at the

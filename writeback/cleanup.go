@@ -209,7 +209,7 @@ func (q *Queue) review(ctx context.Context) {
 	}
 	q.mu.Unlock()
 	for t, l := range all {
-		if !held(q.rules(t.Workspace).heldNames, t.Name) && !q.vanished(ctx, l) {
+		if !q.held(t, false) && !q.vanished(ctx, l) {
 			continue
 		}
 		q.mu.Lock()

@@ -72,6 +72,7 @@ type Draft struct {
 		seal      *seal         // being published, or stuck
 		working   bool          // a worker runs
 		held      bool          // closed under a temporary name
+		mkstemp   bool          // that function made its name
 		abandoned bool          // its writer was killed: nothing is published
 		discard   bool          // the worker is to clean up at the server
 		dead      bool          // unlinked: nothing is published any more

@@ -28,7 +28,7 @@ func (d *Draft) Follow(ctx context.Context, to Target, f client.File) error {
 	if err := d.settled(ctx, -1); err != nil {
 		return err
 	}
-	old := place{d.mu.target, d.mu.onto, d.mu.fileID, d.mu.metaSet, d.mu.held}
+	old := d.placeLocked()
 	d.putLocked(place{target: to, onto: &f, fileID: f.ID, metaSet: old.metaSet})
 	size := d.mu.origin.Size // what was cut off does not come back
 	d.mu.origin = f.Content()
@@ -54,13 +54,13 @@ func (d *Draft) relocate(ctx context.Context, to Target, onto *client.File) erro
 		d.mu.Unlock()
 		return ErrPublished
 	}
-	old := place{d.mu.target, d.mu.onto, d.mu.fileID, d.mu.metaSet, d.mu.held}
+	old := d.placeLocked()
 	now := old
-	now.target = to
+	now.target, now.mkstemp = to, false
 	if onto != nil && d.dirtyLocked() {
 		now.onto, now.fileID, now.metaSet = onto, onto.ID, true
 	}
-	now.held = old.held && held(d.q.rules(to.Workspace).heldNames, to.Name) && !to.Partial
+	now.held = old.held && d.q.held(to, false)
 	d.putLocked(now)
 	// What was closed under the old name, or could not be published under it.
 	publish := (old.held || d.mu.err != nil) && !now.held
@@ -97,14 +97,19 @@ func (d *Draft) relocate(ctx context.Context, to Target, onto *client.File) erro
 
 // place is where a draft is to be published, as what.
 type place struct {
-	target        Target
-	onto          *client.File
-	fileID        client.FileID
-	metaSet, held bool
+	target                 Target
+	onto                   *client.File
+	fileID                 client.FileID
+	metaSet, held, mkstemp bool
+}
+
+func (d *Draft) placeLocked() place {
+	return place{d.mu.target, d.mu.onto, d.mu.fileID, d.mu.metaSet, d.mu.held, d.mu.mkstemp}
 }
 
 func (d *Draft) putLocked(p place) {
-	d.mu.target, d.mu.onto, d.mu.fileID, d.mu.metaSet, d.mu.held = p.target, p.onto, p.fileID, p.metaSet, p.held
+	d.mu.target, d.mu.onto, d.mu.fileID = p.target, p.onto, p.fileID
+	d.mu.metaSet, d.mu.held, d.mu.mkstemp = p.metaSet, p.held, p.mkstemp
 }
 
 // Unname takes a clean draft out of the tables: its file is gone, or gets other

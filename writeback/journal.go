@@ -37,6 +37,7 @@ type record struct {
 	Promised  bool              `json:"promised,omitempty"`  // survive, and publish at the next start
 	Commit    *intent           `json:"commit,omitempty"`    // a commit may have been sent
 	Held      bool              `json:"held,omitempty"`      // closed under a temporary name
+	Mkstemp   bool              `json:"mkstemp,omitempty"`   // made its name, see MadeByMkstemp
 	Abandoned bool              `json:"abandoned,omitempty"` // killed writer: to .partial, publish nothing
 	Discarded bool              `json:"discarded,omitempty"` // unlinked: remove what the store has
 	Unmake    client.FileID     `json:"unmake,omitempty"`    // unlinked: delete this file, which was made
@@ -138,7 +139,7 @@ func (d *Draft) recordLocked() *record {
 		return nil
 	}
 	r := &record{Format: journalFormat, ID: d.id, Target: m.target, FileID: m.fileID, Size: m.size, Meta: m.meta, MetaSet: m.metaSet, Modified: m.modTime,
-		Held: m.held, Abandoned: m.abandoned, Discarded: doomed, Unmake: m.unmake, BP: bp, BPData: m.up.data}
+		Held: m.held, Mkstemp: m.mkstemp, Abandoned: m.abandoned, Discarded: doomed, Unmake: m.unmake, BP: bp, BPData: m.up.data}
 	if m.err != nil {
 		r.Stuck = m.err.Error()
 	}

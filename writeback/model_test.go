@@ -175,7 +175,7 @@ func (m *model) move(f *file, to string) {
 			g.name = to
 		}
 	}
-	if !held(DefaultHeldNames, to) {
+	if !held(DefaultHeldNames, to, false) {
 		m.shut = slices.DeleteFunc(m.shut, func(g *file) bool { return g == f })
 	}
 }

@@ -42,8 +42,11 @@ const rsyncPattern = "rsync:.*.??????"
 const excelPattern = "[0-9A-F][0-9A-F][0-9A-F][0-9A-F][0-9A-F][0-9A-F][0-9A-F][0-9A-F].tmp"
 
 // Temporary tells whether a name is one under which nothing is published.
-func (q *Queue) Temporary(t Target) bool {
-	return !t.Partial && held(q.rules(t.Workspace).heldNames, t.Name)
+func (q *Queue) Temporary(t Target) bool { return q.held(t, false) }
+
+// held is Temporary of a file of which it is known whether mkstemp made its name.
+func (q *Queue) held(t Target, mkstemp bool) bool {
+	return !t.Partial && held(q.rules(t.Workspace).heldNames, t.Name, mkstemp)
 }
 
 // PutsAside tells whether a program that renames a file to a name may be saving
@@ -51,36 +54,38 @@ func (q *Queue) Temporary(t Target) bool {
 // Whoever renames a published file to such a name wants it to be there, at the
 // store, as rename(2) has said.
 func (q *Queue) PutsAside(t Target) bool {
-	return q.Temporary(t) && !held(contentNames, t.Name)
+	return q.Temporary(t) && !held(contentNames, t.Name, false)
 }
 
-// held tells whether a name is a temporary one.
-func held(patterns []string, name string) bool {
+// held tells whether a name is a temporary one; mkstemp that it is known to be made
+// by that function, so that its six characters are random whatever they spell.
+func held(patterns []string, name string, mkstemp bool) bool {
 	for _, p := range patterns {
 		if p == rsyncPattern {
-			if rsyncTemporary(name) {
+			if rsyncTemporary(name, mkstemp) {
 				return true
 			}
 			continue
 		}
 		if ok, err := path.Match(p, name); ok && err == nil {
-			return p != "sed??????" || mkstemp(name[3:])
+			return p != "sed??????" || random(name[3:], mkstemp)
 		}
 	}
 	return false
 }
 
-func rsyncTemporary(name string) bool {
+func rsyncTemporary(name string, mkstemp bool) bool {
 	if len(name) < 9 || name[0] != '.' || name[len(name)-7] != '.' {
 		return false
 	}
-	return mkstemp(name[len(name)-6:])
+	return random(name[len(name)-6:], mkstemp)
 }
 
-// mkstemp tells whether six characters look random: letters and digits with at
-// least one digit or capital. A word like "backup" does not.
-func mkstemp(s string) bool {
-	odd := false
+// random tells whether six characters may be mkstemp's: letters and digits. Unless
+// that is known, one must be a digit or a capital: a word like "backup" is no random
+// name, but one random name in 190 is of small letters only.
+func random(s string, known bool) bool {
+	odd := known
 	for i := range len(s) {
 		switch c := s[i]; {
 		case 'a' <= c && c <= 'z':

@@ -76,11 +76,19 @@ func (d *Draft) Temporary() bool {
 	return d.temporaryLocked()
 }
 
+// MadeByMkstemp says that the draft was created as mkstemp(3) creates: what the end of
+// its name spells is chance. Whoever made the draft calls it before anybody can close it.
+func (d *Draft) MadeByMkstemp() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mu.mkstemp = true
+}
+
 // temporaryLocked tells whether the draft has a name under which nothing is
 // published.
 func (d *Draft) temporaryLocked() bool {
 	t := d.mu.target
-	return !t.Partial && d.mu.onto == nil && held(d.q.rules(t.Workspace).heldNames, t.Name)
+	return d.mu.onto == nil && d.q.held(t, d.mu.mkstemp)
 }
 
 // Closed names the content that a Seal fixed.

@@ -144,14 +144,21 @@ func TestExtents(t *testing.T) {
 func TestHeldNames(t *testing.T) {
 	for _, name := range []string{".report.pdf.Ab3xYz", "4913", "report~", ".report.txt.swp", ".x.swx", ".~lock.report.odt#", "lu1234abcd.tmp",
 		"~$report.docx", ".goutputstream-ABC123", "film.mkv.part", "film.crdownload", "sedX1y2Z3", "~WRL0002.tmp", "~WRD0001.tmp", "1A2B3C4D.tmp", "pptC1F0.tmp", "a.docx~RF1a2b3c.TMP"} {
-		assert.True(t, held(DefaultHeldNames, name), name)
+		assert.True(t, held(DefaultHeldNames, name, false), name)
 	}
 	for _, name := range []string{"report.pdf", ".config.backup", ".bashrc", "49131", "sedate", "sedation", "partial", "a.parts", ".a.b", "x.swp", "~report", "", "…", "a.tmp", "report12.tmp", "1A2B3C00"} {
-		assert.False(t, held(DefaultHeldNames, name), name)
+		assert.False(t, held(DefaultHeldNames, name, false), name)
 	}
-	assert.True(t, held([]string{"*.tmp"}, "a.tmp"))
-	assert.False(t, held([]string{"*.tmp"}, "a~"), "configured patterns replace the built-in ones")
-	assert.False(t, held([]string{"[bad"}, "[bad"), "a pattern that is none matches nothing")
+	for _, name := range []string{".report.pdf.abcdef", ".config.backup", "sedfghijk"} {
+		assert.False(t, held(DefaultHeldNames, name, false), name)
+		assert.True(t, held(DefaultHeldNames, name, true), name)
+	}
+	for _, name := range []string{".bashrc", "sedation", "report.backup", ".config.back-p"} {
+		assert.False(t, held(DefaultHeldNames, name, true), name)
+	}
+	assert.True(t, held([]string{"*.tmp"}, "a.tmp", false))
+	assert.False(t, held([]string{"*.tmp"}, "a~", false), "configured patterns replace the built-in ones")
+	assert.False(t, held([]string{"[bad"}, "[bad", false), "a pattern that is none matches nothing")
 }
 
 // A file that was renamed to a name which is only for new content stays where it

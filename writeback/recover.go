@@ -103,7 +103,8 @@ func (q *Queue) take(r *record) error {
 	m.handles, m.gen, m.published = 0, 2, 0
 	m.recorded, m.recovered, m.journaled, m.abandoned = true, true, r.BP, r.Abandoned
 	// Synced while it was open under a temporary name: still waiting for its real one.
-	m.held = r.Held || r.Onto == nil && !r.Target.Partial && !r.Abandoned && held(q.rules(r.Target.Workspace).heldNames, r.Target.Name)
+	m.mkstemp = r.Mkstemp
+	m.held = r.Held || r.Onto == nil && !r.Abandoned && q.held(r.Target, r.Mkstemp)
 	m.partial = r.Partial
 	if r.Origin != nil {
 		m.origin = *r.Origin

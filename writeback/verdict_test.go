@@ -50,7 +50,7 @@ func (w *world) copyAgain(files map[*Draft]*shadow) {
 	w.t.Helper()
 	want := map[string][]byte{}
 	for _, s := range files {
-		if !s.gone && !held(DefaultHeldNames, s.name) && len(s.data) >= len(want[s.name]) {
+		if !s.gone && !held(DefaultHeldNames, s.name, false) && len(s.data) >= len(want[s.name]) {
 			want[s.name] = s.data
 		}
 	}

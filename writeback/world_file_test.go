@@ -135,7 +135,7 @@ func (f *file) fsync() {
 func (f *file) held() bool {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
-	return held(DefaultHeldNames, f.name) && f.d.mu.onto == nil
+	return held(DefaultHeldNames, f.name, false) && f.d.mu.onto == nil
 }
 
 // close is what the last close of a program does: FLUSH, then RELEASE.
@@ -203,7 +203,7 @@ func (f *file) moved(to string, rename func(context.Context) error) {
 	from.maybe(nil)
 	dest.may = append(append(dest.may, from.may...), from.must, &data)
 	dest.mixed = dest.mixed || from.mixed
-	closed := f.handles == 0 && !held(DefaultHeldNames, to)
+	closed := f.handles == 0 && !held(DefaultHeldNames, to, false)
 	if f.handles == 0 { // as the tree does
 		f.w.try("retain", func(context.Context) error { return f.d.Retain() })
 		defer f.d.Release(f.w.ctx)
