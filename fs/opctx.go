@@ -10,11 +10,16 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
-// interruptGrace is how long an operation goes on after its caller got a signal.
-// Any handled signal interrupts a FUSE request, Go's own SIGURG included, and
-// programs do not expect EINTR from open(2); most operations end within the
-// grace. A caller with a fatal signal pending is let go at once.
+// interruptGrace is how long an operation goes on after somebody asked its caller to
+// stop. Most operations end within it, and programs do not expect EINTR from open(2).
+// A caller with a fatal signal pending is let go at once.
 const interruptGrace = time.Second
+
+// stopSignals are those by which a person, or a supervisor, asks a program to stop.
+// Every other handled signal interrupts a FUSE request as well: Go's own SIGURG, a
+// timer's, SIGCHLD, SIGWINCH. With EINTR for those, a lookup that took long failed
+// the rename or the O_CREAT that it was for, at no one's wish.
+const stopSignals = 1<<(syscall.SIGHUP-1) | 1<<(syscall.SIGINT-1) | 1<<(syscall.SIGQUIT-1) | 1<<(syscall.SIGTERM-1)
 
 // interruptDelay is how old an operation is before anybody looks for its
 // interrupt. Most end in microseconds, and a goroutine that waits beside each of
@@ -50,13 +55,13 @@ func (fs *FS) heed(op context.Context, cancel context.CancelFunc, interrupt <-ch
 	case <-interrupt:
 	}
 	var grace <-chan time.Time
-	if !patient {
-		grace = time.After(interruptGrace)
-	}
 	poll := time.NewTicker(interruptGrace / 10)
 	defer poll.Stop()
-	// A second, fatal signal may follow a harmless one.
+	// A second signal may follow a harmless one.
 	for !fs.proc.killed(pid) {
+		if !patient && grace == nil && fs.proc.told(pid) {
+			grace = time.After(interruptGrace)
+		}
 		select {
 		case <-op.Done():
 			return
@@ -113,12 +118,30 @@ func (p procFS) killed(tid uint32) bool {
 	if tid == 0 {
 		return false
 	}
-	v, ok := p.statusField(tid, "SigPnd:")
+	bits, ok := p.signals(tid, "SigPnd:")
+	return ok && bits&sigKillBit != 0
+}
+
+// told tells whether a thread, or its process, is to handle one of stopSignals when
+// its call returns. One that cannot be looked at, in another PID namespace, may be.
+func (p procFS) told(tid uint32) bool {
+	if tid == 0 {
+		return true
+	}
+	blocked, _ := p.signals(tid, "SigBlk:")
+	own, ok := p.signals(tid, "SigPnd:")
+	all, ok2 := p.signals(tid, "ShdPnd:")
+	return !ok || !ok2 || (own|all)&^blocked&stopSignals != 0
+}
+
+// signals returns a set of signals in /proc/<id>/status.
+func (p procFS) signals(id uint32, field string) (bits uint64, ok bool) {
+	v, ok := p.statusField(id, field)
 	if !ok {
-		return false
+		return 0, false
 	}
 	bits, err := strconv.ParseUint(v, 16, 64)
-	return err == nil && bits&sigKillBit != 0
+	return bits, err == nil
 }
 
 // statusField returns one line of /proc/<id>/status.

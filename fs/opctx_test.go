@@ -2,6 +2,7 @@ package fs
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,23 +11,35 @@ import (
 	"github.com/stretchr/testify/assert"
 )
 
-// A handled signal ends what reads after a grace, and what changes names never; a
-// fatal one ends both.
+// A process that cannot be looked at, in another PID namespace, is let go.
+func TestInterruptOfAStranger(t *testing.T) {
+	p := newProcFS(newFakeProc(t, 1).root)
+	assert.True(t, p.told(0))
+	assert.True(t, p.told(10))
+	assert.False(t, p.killed(0))
+}
+
+// A signal that asks a program to stop ends what reads after a grace, and what changes
+// names never; a fatal one ends both, and any other neither.
 func TestInterruptedOperation(t *testing.T) {
+	const nothing, kill, interrupt, terminate, urgent = 0, 0x100, 0x2, 0x4000, 0x400000
 	for name, c := range map[string]struct {
-		patient, fatal, ends bool
+		patient              bool
+		own, shared, blocked uint64
+		ends                 bool
 	}{
-		"read, handled":   {false, false, true},
-		"read, fatal":     {false, true, true},
-		"rename, handled": {true, false, false},
-		"rename, fatal":   {true, true, true},
+		"read, ^C":                  {false, nothing, interrupt, nothing, true},
+		"read, TERM of the thread":  {false, terminate | urgent, nothing, nothing, true},
+		"read, ^C, blocked":         {false, urgent, interrupt, interrupt, false},
+		"read, the runtime's own":   {false, urgent, nothing, nothing, false},
+		"read, fatal":               {false, kill, nothing, nothing, true},
+		"rename, ^C":                {true, nothing, interrupt, nothing, false},
+		"rename, the runtime's own": {true, urgent, nothing, nothing, false},
+		"rename, fatal":             {true, kill, nothing, nothing, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newFakeProc(t, 1)
-			p.write("10/status", "SigPnd:\t0000000000400000\n") // SIGURG
-			if c.fatal {
-				p.write("10/status", "SigPnd:\t0000000000000100\n")
-			}
+			p.write("10/status", fmt.Sprintf("SigPnd:\t%016x\nShdPnd:\t%016x\nSigBlk:\t%016x\n", c.own, c.shared, c.blocked))
 			synctest.Test(t, func(t *testing.T) {
 				fs := &FS{proc: newProcFS(p.root), opt: Options{OpTimeout: time.Minute}}
 				interrupt := make(chan struct{})

@@ -124,6 +124,43 @@ func blocked(t *testing.T, cmd *exec.Cmd) {
 	}, patience, 20*time.Millisecond, "%v does not wait for the mount", cmd.Args)
 }
 
+// 6.1 A signal that a program handles ends its call only when it asks it to stop.
+func TestHandledSignals(t *testing.T) {
+	s := newServer(t)
+	swallow := blackhole(t, s)
+	m := newMount(t, s, "--timeout", "10m")
+	t.Cleanup(m.kill)
+	sh(t, "cd %s && mkdir 0 1 2", m.ws())
+	m.end()
+	m.start() // it knows nothing of them
+	var cmds []*exec.Cmd
+	for i := range 3 {
+		dir, err := os.Open(m.ws(fmt.Sprint(i))) // to get there without a lookup
+		require.NoError(t, err)
+		defer dir.Close()
+		cmd := exec.Command("perl", "-MFcntl", "-e", `$SIG{INT} = $SIG{ALRM} = sub {}; sysopen(F, "/proc/self/fd/3/new", O_CREAT | O_RDWR) or exit(0 + $!)`)
+		cmd.ExtraFiles = []*os.File{dir}
+		cmds = append(cmds, cmd)
+	}
+	swallow()
+	for _, cmd := range cmds {
+		require.NoError(t, cmd.Start())
+		t.Cleanup(func() { _ = cmd.Process.Kill() })
+		blocked(t, cmd)
+	}
+	stop := func(cmd *exec.Cmd) {
+		require.NoError(t, cmd.Process.Signal(unix.SIGINT))
+		_ = cmd.Wait()
+		assert.Equal(t, int(unix.EINTR), cmd.ProcessState.ExitCode())
+	}
+	// The other two take a second each from the signal to the end.
+	require.NoError(t, cmds[0].Process.Signal(unix.SIGALRM))
+	stop(cmds[1])
+	stop(cmds[2])
+	blocked(t, cmds[0])
+	stop(cmds[0])
+}
+
 // 6.1 A program that waits for a server that does not answer can be stopped, by
 // ^C and by kill -9, wherever it waits.
 func TestBlockedProgramsCanBeKilled(t *testing.T) {

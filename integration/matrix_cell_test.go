@@ -90,13 +90,7 @@ func (c *cell) partial() string { return filepath.Join(c.m.dir, c.ws, ".partial"
 func (c *cell) step(name string, do func() error) error {
 	start := time.Now()
 	done := make(chan error, 1)
-	go func() {
-		err := do()
-		for errors.Is(err, syscall.EINTR) { // what Go's own functions do
-			err = do()
-		}
-		done <- err
-	}()
+	go func() { done <- do() }()
 	select {
 	case err := <-done:
 		c.longest = max(c.longest, time.Since(start))

@@ -84,9 +84,6 @@ func workerMain() {
 		}
 		var r reply
 		note, err := w.do(&c, &r)
-		for errors.Is(err, syscall.EINTR) && c.repeatable() { // what Go's own functions do
-			note, err = w.do(&c, &r)
-		}
 		if err != nil {
 			r.Errno, r.Note = int(syscall.EIO), note+": "+err.Error()
 			if e, ok := errors.AsType[syscall.Errno](err); ok {
@@ -97,18 +94,6 @@ func workerMain() {
 			return
 		}
 	}
-}
-
-// repeatable tells whether a call may be interrupted (SEMANTICS 6.1; the runtime
-// signals its own threads) and does the same when it is made again.
-func (c *call) repeatable() bool {
-	switch c.Op {
-	case "open":
-		return c.Flags&(syscall.O_CREAT|syscall.O_TRUNC) == 0
-	case "truncate", "chmod", "utimens":
-		return true
-	}
-	return false
 }
 
 type workerState struct{ files map[int]*os.File }
