@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -350,7 +349,10 @@ func (c *cell) word(v client.File) string {
 		return err.Error()
 	}
 	defer r.Close()
-	b, err := io.ReadAll(r)
+	b, err := wholeBody(r, v.Size)
+	if n, _ := r.Read(make([]byte, 1)); n > 0 {
+		return "more than its size"
+	}
 	for name, want := range c.contents {
 		if bytes.Equal(b, want) {
 			return name
