@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -139,7 +138,7 @@ func (p *matrixProxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		rule.fault.do(x)
 		return
 	}
-	x.pass()
+	x.answer(x.forward(len(body)))
 }
 
 // wholeBody reads a body of a known length into memory. io.ReadAll, which grows its
@@ -197,52 +196,34 @@ type served struct {
 	err    error
 }
 
-// pass is an exchange without a fault; the answer is not looked at.
-func (x *exchange) pass() {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), patience)
-	defer cancel()
-	res, err := x.ask(ctx, len(x.body))
-	if err != nil {
-		x.reset(nil)
-		return
-	}
-	defer res.Body.Close()
-	maps.Copy(x.w.Header(), res.Header)
-	x.w.WriteHeader(res.StatusCode)
-	if _, err := io.Copy(x.w, res.Body); err != nil {
-		panic(http.ErrAbortHandler)
-	}
-}
-
 // forward has the server carry the request out, whatever became of who asked;
 // with n below the body's length the server sees a connection that breaks there.
 func (x *exchange) forward(n int) served {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), patience)
 	defer cancel()
-	res, err := x.ask(ctx, n)
-	if err != nil {
-		return served{err: err}
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	return served{status: res.StatusCode, header: res.Header, body: b, err: err}
-}
-
-// ask sends the request with n bytes of its body.
-func (x *exchange) ask(ctx context.Context, n int) (*http.Response, error) {
 	var body io.Reader = bytes.NewReader(x.body)
 	if n < len(x.body) {
 		body = io.MultiReader(bytes.NewReader(x.body[:n]), &brokenBody{})
 	}
 	req, err := http.NewRequestWithContext(ctx, x.r.Method, x.p.upstream+x.r.URL.RequestURI(), body)
 	if err != nil {
-		return nil, err
+		return served{err: err}
 	}
 	req.Header, req.ContentLength = x.r.Header.Clone(), int64(len(x.body))
 	if len(x.body) == 0 {
 		req.Body = nil
 	}
-	return x.p.out.RoundTrip(req)
+	res, err := x.p.out.RoundTrip(req)
+	if err != nil {
+		return served{err: err}
+	}
+	defer res.Body.Close()
+	size := res.ContentLength
+	if x.r.Method == http.MethodHead {
+		size = 0
+	}
+	b, err := wholeBody(res.Body, size)
+	return served{status: res.StatusCode, header: res.Header, body: b, err: err}
 }
 
 // brokenBody is a body that breaks.
