@@ -39,6 +39,14 @@ func (m *memStore) put(t *testing.T, names ...string) {
 	m.all.count()
 }
 
+// numbered are n names in order.
+func numbered(n int) (names []string) {
+	for i := range n {
+		names = append(names, fmt.Sprintf("f%05d", i))
+	}
+	return names
+}
+
 func rowNames(rows []row) (out []string) {
 	for _, r := range rows {
 		out = append(out, r.name)
@@ -100,10 +108,7 @@ func TestLookupWithoutListing(t *testing.T) {
 func TestLookupInAHugeDirectory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, store := newTestListing(t, true)
-		var names []string
-		for i := range pageRows + 50 {
-			names = append(names, fmt.Sprintf("f%05d", i))
-		}
+		names := numbered(pageRows + 50)
 		store.put(t, names...)
 		for i := range 10 {
 			_, ok, _, err := l.lookup(t.Context(), names[i])
@@ -328,10 +333,7 @@ func TestBelieved(t *testing.T) {
 func TestGoingThroughALongDirectory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, store := newTestListing(t, true)
-		var names []string
-		for i := range manyRows * 3 / 2 {
-			names = append(names, fmt.Sprintf("f%05d", i))
-		}
+		names := numbered(manyRows * 3 / 2)
 		store.put(t, names...)
 		listAll(t, l)
 		store.all.count()
@@ -376,10 +378,7 @@ func TestRowBudget(t *testing.T) {
 func TestManyLookupsInAnExpiredDirectory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, store := newTestListing(t, true)
-		var names []string
-		for i := range 5*pageRows + 1 {
-			names = append(names, fmt.Sprintf("f%05d", i))
-		}
+		names := numbered(5*pageRows + 1)
 		store.put(t, names...)
 		listAll(t, l)
 		time.Sleep(2 * time.Second)
@@ -400,10 +399,7 @@ func TestManyLookupsInAnExpiredDirectory(t *testing.T) {
 func TestManyLookupsAfterChanges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l, store := newTestListing(t, true)
-		var names []string
-		for i := range pageRows {
-			names = append(names, fmt.Sprintf("f%05d", i))
-		}
+		names := numbered(pageRows)
 		store.put(t, names...)
 		listAll(t, l)
 		rows, _ := l.snapshot()
